@@ -1,0 +1,1 @@
+//! Enumerates the licensed users of a run into the queue.

@@ -1,0 +1,2 @@
+//! Wiring of the local program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pages each user's interactions into the archive.

@@ -1,0 +1,1 @@
+//! Reads and verifies an archive; depends on no crate that writes one.

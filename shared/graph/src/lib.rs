@@ -1,0 +1,1 @@
+//! Microsoft Graph: tokens, licensed users, interactions.

@@ -1,0 +1,1 @@
+//! Configuration from the environment, every fault at once.

@@ -1,0 +1,1 @@
+//! A simulated Microsoft Graph: tenant, truth, token endpoint, faults and limits.
