@@ -1,1 +1,3 @@
 //! Pages each user's interactions into the archive.
+mod pieces;
+mod refusals;

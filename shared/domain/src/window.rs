@@ -107,7 +107,11 @@ impl Coverage {
     /// What two writers that knew different coverage of one user know together: intervals that overlap by `overlap` are
     /// joined, else the one that ends later stays.
     pub fn merged(self, other: Self, overlap: SignedDuration) -> Self {
-        let (early, late) = if self.0.to <= other.0.to { (self.0, other.0) } else { (other.0, self.0) };
+        if self.0.to == other.0.to {
+            // One holds the other.
+            return if self.0.from <= other.0.from { self } else { other };
+        }
+        let (early, late) = if self.0.to < other.0.to { (self.0, other.0) } else { (other.0, self.0) };
         let overlap_starts = early.to.checked_sub(overlap).unwrap_or(Timestamp::MIN);
         if late.from <= overlap_starts {
             Self(Window { from: early.from.min(late.from), to: late.to })
@@ -182,6 +186,9 @@ mod tests {
         let (a, b) = (Coverage(window(0, 100)), Coverage(window(28, 124)));
         assert_eq!(a.merged(b, OVERLAP), Coverage(window(0, 124)));
         assert_eq!(b.merged(a, OVERLAP), Coverage(window(0, 124)));
+        let short = Coverage(window(90, 100));
+        assert_eq!(short.merged(a, OVERLAP), a);
+        assert_eq!(a.merged(short, OVERLAP), a);
         let far = Coverage(window(99, 300));
         assert_eq!(a.merged(far, OVERLAP), far);
         assert_eq!(far.merged(a, OVERLAP), far);
