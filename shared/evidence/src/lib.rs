@@ -1,1 +1,19 @@
 //! Reads and verifies an archive; depends on no crate that writes one.
+//!
+//! Everything here is derived from the stored objects alone, by the rules of docs/FORMAT.md written down a second time, so
+//! that an error of a writer cannot hide itself. [`verify`] checks every promise that an archive can show, [`contents`] and
+//! [`compare`] give the items themselves, [`coverage`](mod@coverage) says what of a user's time was read.
+
+mod contents;
+pub mod coverage;
+mod decode;
+mod finding;
+mod layout;
+mod record;
+mod source;
+mod verify;
+
+pub use contents::{ContentsError, Differences, compare, contents};
+pub use finding::{Code, Finding, MAX_FINDINGS_PER_CODE, Numbers, Severity, Verdict};
+pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError};
+pub use verify::{Expectation, verify};
