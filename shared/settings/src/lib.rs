@@ -109,3 +109,284 @@ impl<A: Part, B: Part, C: Part> Part for (A, B, C) {
         Some((a?, b?, c?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use domain::MapEnv;
+    use jiff::SignedDuration;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    type Everything = (GraphSettings, AwsSettings, Rules);
+
+    const ID: &str = "5ac181d0-c896-435a-a745-ac948db1d59a";
+    const QUEUE: &str = "https://sqs.eu-central-1.amazonaws.com/111122223333/work";
+
+    /// Exactly what is required of a function.
+    fn least() -> MapEnv {
+        MapEnv::from([
+            ("GRAPH_TENANT_ID", ID),
+            ("GRAPH_CLIENT_ID", ID),
+            ("GRAPH_CREDENTIAL", "client-secret"),
+            ("GRAPH_SECRET_ID", "copilot/secret"),
+            ("WORK_QUEUE_URL", QUEUE),
+            ("ARCHIVE_BUCKET", "archive-bucket"),
+        ])
+    }
+
+    fn local() -> MapEnv {
+        MapEnv::from([("GRAPH_TENANT_ID", ID), ("GRAPH_CLIENT_ID", ID)])
+    }
+
+    fn faulty<P: Part>(env: &MapEnv, place: Place) -> Vec<&'static str> {
+        match from_env::<P>(env, place) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.faults.iter().map(|fault| fault.variable).collect(),
+        }
+    }
+
+    #[test]
+    fn the_least_environment_gives_the_documented_defaults() {
+        let (graph, aws, rules): Everything = from_env(&least(), Place::Lambda).unwrap();
+        assert_eq!(graph.tenant_id.to_string(), ID);
+        assert_eq!(graph.client_id, ID);
+        assert_eq!((graph.cloud, graph.api_version), (Cloud::Global, ApiVersion::V1));
+        assert!(
+            matches!(graph.credential, Credential::ClientSecret(Secret::InSecretsManager(id)) if id == "copilot/secret")
+        );
+        assert_eq!((graph.base_url, graph.login_url, graph.date_filter), (None, None, true));
+        assert_eq!(graph.pace, Pace { requests_per_second: 24.0, worker_concurrency: 2 });
+        assert_eq!(graph.pace.share(), 12.0);
+        assert_eq!(
+            aws,
+            AwsSettings {
+                work_queue_url: QUEUE.to_owned(),
+                archive_bucket: "archive-bucket".to_owned(),
+                state_bucket: "archive-bucket".to_owned(),
+                prefix: String::new(),
+            }
+        );
+        assert_eq!(
+            rules,
+            Rules {
+                settle: SignedDuration::from_mins(120),
+                overlap: SignedDuration::from_hours(72),
+                history_start: "2023-11-01T00:00:00Z".parse().unwrap(),
+                history_hours: SignedDuration::from_hours(6),
+                quiet: Duration::from_secs(60),
+                include_groups: Vec::new(),
+                exclude_groups: Vec::new(),
+            }
+        );
+        assert_eq!(rules, Rules::default());
+    }
+
+    #[test]
+    fn every_variable_set_reaches_its_setting() {
+        let env = least()
+            .with("GRAPH_CLIENT_ID", ID.to_uppercase())
+            .with("GRAPH_CLOUD", "us-gov-l5")
+            .with("GRAPH_API_VERSION", "beta")
+            .with("GRAPH_CREDENTIAL", "certificate")
+            .with("GRAPH_SECRET_ID", "arn:aws:secretsmanager:eu-central-1:111122223333:secret:copilot-AbCdEf")
+            .with("GRAPH_BASE_URL", "https://graph.example.com:8443/")
+            .with("GRAPH_LOGIN_URL", "http://127.0.0.1:8080")
+            .with("GRAPH_DATE_FILTER", "off")
+            .with("GRAPH_REQUESTS_PER_SECOND", "0.5")
+            .with("WORKER_CONCURRENCY", "5")
+            .with("STATE_BUCKET", "state-bucket")
+            .with("ARCHIVE_PREFIX", "copilot/")
+            .with("SETTLE_MINUTES", "0")
+            .with("OVERLAP_HOURS", "1")
+            .with("HISTORY_START", "2024-02-29T12:00:00Z")
+            .with("HISTORY_HOURS", "22")
+            .with("QUIET_SECONDS", "0")
+            .with("INCLUDE_GROUPS", format!("{ID}, 00000000-0000-0000-0000-000000000001"))
+            .with("EXCLUDE_GROUPS", ID);
+        let (graph, aws, rules): Everything = from_env(&env, Place::Lambda).unwrap();
+        assert_eq!(graph.client_id, ID);
+        assert_eq!((graph.cloud, graph.api_version), (Cloud::UsGovL5, ApiVersion::Beta));
+        assert!(
+            matches!(graph.credential, Credential::Certificate(Secret::InSecretsManager(id)) if id.starts_with("arn:"))
+        );
+        assert_eq!(graph.base_url.as_deref(), Some("https://graph.example.com:8443"));
+        assert_eq!(graph.login_url.as_deref(), Some("http://127.0.0.1:8080"));
+        assert!(!graph.date_filter);
+        assert_eq!(graph.pace.share(), 0.1);
+        assert_eq!((aws.state_bucket.as_str(), aws.prefix.as_str()), ("state-bucket", "copilot/"));
+        assert_eq!((rules.settle, rules.overlap), (SignedDuration::ZERO, SignedDuration::from_hours(1)));
+        assert_eq!(rules.history_start, "2024-02-29T12:00:00Z".parse().unwrap());
+        assert_eq!((rules.history_hours, rules.quiet), (SignedDuration::from_hours(22), Duration::ZERO));
+        assert_eq!(rules.include_groups.len(), 2);
+        assert_eq!(rules.exclude_groups, [ID.parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_required_variable_that_is_missing_or_empty_is_named() {
+        for name in [
+            "GRAPH_TENANT_ID",
+            "GRAPH_CLIENT_ID",
+            "GRAPH_CREDENTIAL",
+            "GRAPH_SECRET_ID",
+            "WORK_QUEUE_URL",
+            "ARCHIVE_BUCKET",
+        ] {
+            let error = from_env::<Everything>(&least().with(name, ""), Place::Lambda).unwrap_err();
+            assert!(error.to_string().contains(&format!("{name} is not set")), "{error}");
+            assert_eq!(error.faults.len(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_value_is_named_and_never_shown() {
+        let long = "x".repeat(600);
+        let many_groups = [ID; 101].join(",");
+        for (name, values) in [
+            ("GRAPH_TENANT_ID", ["contoso.onmicrosoft.com", " "].as_slice()),
+            ("GRAPH_CLIENT_ID", &["my-app"]),
+            ("GRAPH_CLOUD", &["Global", "china"]),
+            ("GRAPH_API_VERSION", &["v2.0", "1.0"]),
+            ("GRAPH_CREDENTIAL", &["password"]),
+            ("GRAPH_SECRET_ID", &["q8~not!an#id", "-----BEGIN PRIVATE KEY-----\n"]),
+            (
+                "GRAPH_BASE_URL",
+                &[
+                    "graph.example.com",
+                    "http://graph.example.com",
+                    "http://localhost.evil.example",
+                    "https://graph.example.com/v1.0",
+                    "https://graph.example.com/?a=b",
+                    "https://graph.example.com/#a",
+                    "https://user@graph.example.com",
+                    "https://:word@graph.example.com",
+                    "ftp://localhost",
+                ],
+            ),
+            ("GRAPH_LOGIN_URL", &["http://10.0.0.1", "http://[2001:db8::1]"]),
+            ("GRAPH_DATE_FILTER", &["true", "ON"]),
+            ("GRAPH_REQUESTS_PER_SECOND", &["0", "-1", "1501", "NaN", "inf", "many"]),
+            ("WORKER_CONCURRENCY", &["0", "1001", "1.5"]),
+            ("WORK_QUEUE_URL", &["work-queue", "sqs://host/queue", "https://sqs.example.com"]),
+            ("ARCHIVE_BUCKET", &["ab", "Upper-Case", "s3://bucket"]),
+            ("STATE_BUCKET", &["under_score"]),
+            ("ARCHIVE_PREFIX", &["a b/", "*", &long]),
+            ("SETTLE_MINUTES", &["-1", "1441", "2h"]),
+            ("OVERLAP_HOURS", &["0", "8761", "72.0"]),
+            (
+                "HISTORY_START",
+                &[
+                    "yesterday",
+                    "2024-05-06",
+                    "2024-05-06T00:00:00",
+                    "2024-05-06T00:00:00+01:00",
+                    "1999-12-31T23:59:59Z",
+                    "2100-01-01T00:00:01Z",
+                ],
+            ),
+            ("HISTORY_HOURS", &["0", "23"]),
+            ("QUIET_SECONDS", &["601", "a minute"]),
+            ("INCLUDE_GROUPS", &["sales", ",", &many_groups]),
+            ("EXCLUDE_GROUPS", &["sales,marketing"]),
+        ] {
+            for value in values {
+                let error = from_env::<Everything>(&least().with(name, *value), Place::Lambda).unwrap_err();
+                let [fault] = error.faults.as_slice() else { panic!("{name}={value}: {error}") };
+                assert_eq!(fault.variable, name, "{value}");
+                // A value of few letters is in any text.
+                assert!(value.len() < 5 || !error.to_string().contains(value), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn loopback_may_be_plain() {
+        for origin in ["http://localhost:9000", "http://127.0.0.1", "http://[::1]:8080"] {
+            let graph: GraphSettings = from_env(&least().with("GRAPH_BASE_URL", origin), Place::Lambda).unwrap();
+            assert_eq!(graph.base_url.as_deref(), Some(origin));
+        }
+    }
+
+    #[test]
+    fn a_wrong_group_is_named_by_its_position() {
+        let error = Rules::from_env(&MapEnv::from([("INCLUDE_GROUPS", &*format!("{ID},a,{ID},b"))])).unwrap_err();
+        assert!(error.to_string().ends_with("see entry 2, 4"), "{error}");
+    }
+
+    #[test]
+    fn all_faults_of_all_parts_come_at_once() {
+        let env = MapEnv::from([
+            ("GRAPH_CLOUD", "moon"),
+            ("ARCHIVE_BUCKET", "B"),
+            ("OVERLAP_HOURS", "0"),
+            ("QUIET_SECONDS", "-1"),
+        ]);
+        let named = faulty::<Everything>(&env, Place::Lambda);
+        assert_eq!(
+            named,
+            [
+                "GRAPH_TENANT_ID",
+                "GRAPH_CLIENT_ID",
+                "GRAPH_CLOUD",
+                "GRAPH_CREDENTIAL",
+                "WORK_QUEUE_URL",
+                "ARCHIVE_BUCKET",
+                "OVERLAP_HOURS",
+                "QUIET_SECONDS",
+            ]
+        );
+        assert_eq!(faulty::<(TenantId, AwsSettings)>(&env, Place::Lambda), [named[0], named[4], named[5]]);
+        assert_eq!(faulty::<Rules>(&env, Place::Lambda), named[6..]);
+    }
+
+    #[test]
+    fn federation_needs_no_secret() {
+        let env = least().with("GRAPH_CREDENTIAL", "federated").with("GRAPH_SECRET_ID", "");
+        let graph: GraphSettings = from_env(&env, Place::Lambda).unwrap();
+        assert!(matches!(graph.credential, Credential::Federated));
+    }
+
+    #[test]
+    fn the_local_program_takes_its_secret_by_hand_and_runs_one_worker() {
+        let env = local().with("GRAPH_CLIENT_SECRET", "q8~secret");
+        let graph: GraphSettings = from_env(&env, Place::Local).unwrap();
+        assert_eq!(graph.pace.worker_concurrency, 1);
+        assert!(!format!("{graph:?}").contains("q8~secret"));
+        assert!(
+            matches!(graph.credential, Credential::ClientSecret(Secret::Given(secret)) if secret.expose_secret() == "q8~secret")
+        );
+
+        let env = local().with("GRAPH_CERTIFICATE_FILE", "app.pem");
+        let graph: GraphSettings = from_env(&env, Place::Local).unwrap();
+        assert!(matches!(graph.credential, Credential::Certificate(Secret::InFile(path)) if path.ends_with("app.pem")));
+    }
+
+    #[test]
+    fn the_local_program_guesses_no_credential() {
+        let both = local().with("GRAPH_CLIENT_SECRET", "q8~secret").with("GRAPH_CERTIFICATE_FILE", "app.pem");
+        assert_eq!(faulty::<GraphSettings>(&local(), Place::Local), ["GRAPH_CREDENTIAL"]);
+        assert_eq!(faulty::<GraphSettings>(&both, Place::Local), ["GRAPH_CREDENTIAL"]);
+        let chosen: GraphSettings = from_env(&both.with("GRAPH_CREDENTIAL", "certificate"), Place::Local).unwrap();
+        assert!(matches!(chosen.credential, Credential::Certificate(Secret::InFile(_))));
+        // A secret for the local program is none for a function.
+        let env = local().with("GRAPH_CLIENT_SECRET", "q8~secret").with("GRAPH_CREDENTIAL", "client-secret");
+        assert_eq!(faulty::<GraphSettings>(&env, Place::Lambda), ["GRAPH_SECRET_ID"]);
+        let env = local().with("GRAPH_SECRET_ID", "copilot/secret").with("GRAPH_CREDENTIAL", "client-secret");
+        assert_eq!(faulty::<GraphSettings>(&env, Place::Local), ["GRAPH_CLIENT_SECRET"]);
+    }
+
+    #[test]
+    fn the_parser_reads_every_variable_of_the_table() {
+        let names: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
+        assert_eq!(names.len(), VARIABLES.len());
+        for name in names {
+            // The secret and the path of the local program may be any text.
+            if !matches!(name, "GRAPH_CLIENT_SECRET" | "GRAPH_CERTIFICATE_FILE") {
+                assert_eq!(faulty::<Everything>(&least().with(name, "\u{7f}"), Place::Lambda), [name]);
+            }
+        }
+    }
+}
