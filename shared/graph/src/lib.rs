@@ -1,1 +1,30 @@
-//! Microsoft Graph: tokens, licensed users, interactions.
+//! Microsoft Graph and Entra: tokens, licensed users, interactions.
+//!
+//! One [`GraphClient`] per process asks everything. It owns the token, the pace and the byte budget; every request goes
+//! through one retry loop that reads the whole body before it counts as answered. Nothing here knows where interactions
+//! are kept: an item is a slice of the page's text, as received.
+
+mod auth;
+mod budget;
+mod certificate;
+mod client;
+mod cloud;
+mod directory;
+mod error;
+mod http;
+mod interactions;
+mod page;
+mod tally;
+mod transport;
+
+pub use auth::{AssertionSource, AuthError, Certificate, ClientAuth, ClientSecret, Federated, ProofRequest};
+pub use budget::ByteBudget;
+pub use client::{ConfigError, GraphClient, GraphConfig};
+pub use cloud::{ApiVersion, Cloud, Origin, OriginError, ParseCloudError, ParseVersionError};
+pub use directory::{DirectoryUser, GrantingSku, Licence, Licensed};
+pub use error::GraphError;
+pub use http::{HttpTransport, HttpTransportError};
+pub use interactions::{Pages, Question};
+pub use page::{Page, PageFault};
+pub use tally::Tally;
+pub use transport::{Body, Response, Transport, TransportError};
