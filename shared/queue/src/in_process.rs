@@ -311,3 +311,190 @@ impl Receiver for InProcessQueue {
         Ok(Self::dead_letters(self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use domain::{ScaledClock, SeededRandom};
+
+    use super::*;
+    use crate::contract::{self, Subject};
+
+    const VISIBILITY: Duration = Duration::from_secs(60);
+
+    fn options() -> Options {
+        Options { visibility: VISIBILITY, max_receive_count: 4, ..Options::default() }
+    }
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(ScaledClock::new("2026-11-24T03:00:00Z".parse().unwrap(), 1.0))
+    }
+
+    fn queue(options: Options, clock: &Arc<dyn Clock>, seed: u64) -> InProcessQueue {
+        InProcessQueue::new(options, Arc::clone(clock), Arc::new(SeededRandom::new(seed)))
+    }
+
+    async fn send(queue: &InProcessQueue, bodies: impl IntoIterator<Item = impl ToString>) {
+        let messages = bodies.into_iter().map(|body| Outgoing { body: body.to_string(), delay: Duration::ZERO });
+        queue.send(messages.collect()).await.unwrap();
+    }
+
+    fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
+        deliveries.iter().map(|delivery| delivery.body.as_str()).collect()
+    }
+
+    fn handles(deliveries: &[Delivery]) -> Vec<String> {
+        deliveries.iter().map(|delivery| delivery.receipt_handle.clone()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_keeps_the_promises_of_every_queue_in_any_order() {
+        for shuffle in [false, true] {
+            contract::keeps_every_promise(async || {
+                let clock = clock();
+                let queue = queue(Options { shuffle, ..options() }, &clock, 1);
+                Subject {
+                    queue: Arc::new(queue.clone()),
+                    receiver: Arc::new(queue),
+                    clock,
+                    visibility: VISIBILITY,
+                    max_receive_count: 4,
+                }
+            })
+            .await
+            .unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn receivers_at_the_same_time_share_the_messages() {
+        let queue = queue(options(), &clock(), 1);
+        send(&queue, 0..100).await;
+        let receivers: Vec<_> = (0..10)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.receive(17).await })
+            })
+            .collect();
+        let mut received = Vec::new();
+        for receiver in receivers {
+            received.extend(receiver.await.unwrap());
+        }
+        let ids: BTreeSet<&str> = received.iter().map(|delivery| delivery.message_id.as_str()).collect();
+        assert_eq!((received.len(), ids.len()), (100, 100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_superseded_receipt_neither_deletes_nor_releases() {
+        let clock = clock();
+        let queue = queue(options(), &clock, 1);
+        send(&queue, ["a"]).await;
+        let first = queue.receive(1).await;
+        clock.sleep(VISIBILITY).await;
+        let second = queue.receive(1).await;
+        queue.release(handles(&first)).await;
+        assert!(queue.receive(1).await.is_empty());
+        queue.delete(handles(&first)).await.unwrap();
+        assert_eq!(queue.depth().await.unwrap().in_flight, 1);
+        queue.delete(handles(&second)).await.unwrap();
+        assert!(queue.depth().await.unwrap().is_quiet());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_can_sleep_until_the_next_message() {
+        let clock = clock();
+        let queue = queue(options(), &clock, 1);
+        assert_eq!(queue.next_visible_at(), None);
+        let delay = Duration::from_secs(100);
+        queue.send(vec![Outgoing { body: "delayed".to_owned(), delay }]).await.unwrap();
+        send(&queue, ["a"]).await;
+        assert_eq!(queue.next_visible_at(), Some(clock.now()));
+        let received = queue.receive(1).await;
+        assert_eq!(queue.next_visible_at(), Some(clock.now() + VISIBILITY));
+        queue.delete(handles(&received)).await.unwrap();
+        let next = queue.next_visible_at().unwrap();
+        assert_eq!(next, clock.now() + delay);
+        clock.sleep_until(next).await;
+        assert_eq!(bodies(&queue.receive(1).await), ["delayed"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dead_letters_can_be_sent_back_as_if_new() {
+        let clock = clock();
+        let queue = queue(Options { max_receive_count: 1, ..options() }, &clock, 1);
+        send(&queue, ["a", "b"]).await;
+        let received = queue.receive(2).await;
+        queue.release(handles(&received)).await;
+        assert_eq!(queue.dead_letters(), []);
+        assert!(queue.receive(2).await.is_empty());
+        assert_eq!(bodies(&queue.dead_letters()), ["a", "b"]);
+        assert_eq!(queue.dead_letters()[0].receive_count, 1);
+        assert!(queue.depth().await.unwrap().is_quiet());
+        queue.delete(handles(&received)).await.unwrap();
+
+        assert_eq!(queue.redrive(), 2);
+        assert_eq!(queue.dead_letters(), []);
+        assert_eq!(queue.depth().await.unwrap().visible, 2);
+        assert!(queue.receive(2).await.iter().all(|delivery| delivery.receive_count == 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_died_do_not_count_towards_what_was_asked_for() {
+        let queue = queue(Options { max_receive_count: 1, ..options() }, &clock(), 1);
+        send(&queue, ["a"]).await;
+        queue.release(handles(&queue.receive(1).await)).await;
+        send(&queue, ["b"]).await;
+        assert_eq!(bodies(&queue.receive(1).await), ["b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seed_decides_the_order() {
+        let mut orders = BTreeSet::new();
+        for (seed, shuffle) in [(1, true), (1, true), (2, true), (1, false), (2, false)] {
+            let queue = queue(Options { shuffle, ..options() }, &clock(), seed);
+            send(&queue, 10..30).await;
+            orders.insert(bodies(&queue.receive(20).await).join(" "));
+        }
+        assert_eq!(orders.len(), 3);
+        assert!(orders.contains(&(10..30).map(|n: u32| n.to_string()).collect::<Vec<_>>().join(" ")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn duplicates_come_once_more_without_counting_and_leave_the_first_receipt_spent() {
+        let queue = queue(Options { duplicates_percent: 100, ..options() }, &clock(), 1);
+        send(&queue, ["a"]).await;
+        let first = queue.receive(10).await;
+        let second = queue.receive(10).await;
+        assert_eq!((first[0].receive_count, second[0].receive_count), (1, 1));
+        assert_eq!(first[0].message_id, second[0].message_id);
+        assert!(queue.receive(10).await.is_empty());
+        queue.delete(handles(&first)).await.unwrap();
+        assert_eq!(queue.depth().await.unwrap().in_flight, 1);
+        queue.delete(handles(&second)).await.unwrap();
+        assert!(queue.depth().await.unwrap().is_quiet());
+
+        // Deleted before it came again, it does not.
+        send(&queue, ["b"]).await;
+        queue.delete(handles(&queue.receive(1).await)).await.unwrap();
+        assert!(queue.receive(1).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_if_one_message_is_refused() {
+        let queue = queue(options(), &clock(), 1);
+        let messages = ["fine", ""].map(|body| Outgoing { body: body.to_owned(), delay: Duration::ZERO });
+        let error = queue.send(messages.to_vec()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the queue failed to send");
+        assert!(error.source.unwrap().is::<crate::Refused>());
+        assert!(queue.depth().await.unwrap().is_quiet());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn debug_output_shows_no_body() {
+        let queue = queue(options(), &clock(), 1);
+        send(&queue, ["canary"]).await;
+        let shown = format!("{queue:?}");
+        assert!(shown.contains("asleep: 1") && !shown.contains("canary"), "{shown}");
+    }
+}
