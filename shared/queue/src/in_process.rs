@@ -436,7 +436,8 @@ mod tests {
         assert_eq!(queue.redrive(), 2);
         assert_eq!(queue.dead_letters(), []);
         assert_eq!(queue.depth().await.unwrap().visible, 2);
-        assert!(queue.receive(2).await.iter().all(|delivery| delivery.receive_count == 1));
+        let counts: Vec<u32> = queue.receive(2).await.iter().map(|delivery| delivery.receive_count).collect();
+        assert_eq!(counts, [1, 1]);
     }
 
     #[tokio::test(start_paused = true)]
