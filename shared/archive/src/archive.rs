@@ -1,0 +1,240 @@
+//! An archive in its stores: opening it, and putting things once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{ArchiveId, Clock, Random, TenantId};
+use serde::Deserialize;
+
+use crate::error::{ArchiveError, Integrity, OpenError};
+use crate::layout;
+use crate::records::{ArchiveFile, FORMAT};
+use crate::store::{Object, PutNew, Store, StoreError, StoreErrorKind};
+
+/// How often a call without a certain answer is made. With the delays below that is about 20 seconds, longer than a
+/// store's usual hiccup and shorter than the time a worker has left when it is told to stop.
+const ATTEMPTS: u32 = 8;
+
+/// The delay before the second attempt; it doubles from there.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest delay between attempts.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// Where an archive lies. Both may be the same store.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    /// What is put once: everything outside `state/`.
+    pub evidence: Arc<dyn Store>,
+    /// What may be replaced: everything under `state/`.
+    pub state: Arc<dyn Store>,
+}
+
+/// An open archive. Clones are the same archive.
+#[derive(Clone)]
+pub struct Archive(Arc<Inner>);
+
+struct Inner {
+    id: ArchiveId,
+    tenant: TenantId,
+    access: Access,
+}
+
+/// The stores, and how they are asked: again, until the answer is certain or the attempts are used up.
+#[derive(Clone)]
+struct Access {
+    stores: Stores,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("id", &self.0.id).field("tenant", &self.0.tenant).finish_non_exhaustive()
+    }
+}
+
+/// The certain outcomes of putting an object once.
+#[derive(Debug, Clone)]
+pub enum PutOnce {
+    /// This put created it.
+    Created,
+    /// An object of these very bytes is there: an earlier put of ours whose answer was lost.
+    Own,
+    /// Somebody else's object is there.
+    Other(Object),
+}
+
+impl Access {
+    /// Makes a call until its outcome is certain.
+    async fn certain<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ArchiveError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut delay = FIRST_DELAY;
+        let mut attempt = 1;
+        loop {
+            match call().await {
+                Err(error) if error.kind == StoreErrorKind::Unknown && attempt < ATTEMPTS => {
+                    // Between half and the whole of it, so that writers that failed together do not come back together.
+                    let half = u64::try_from(delay.as_millis() / 2).unwrap_or(u64::MAX);
+                    self.clock.sleep(Duration::from_millis(half + self.random.below(half))).await;
+                    delay = (delay * 2).min(LONGEST_DELAY);
+                    attempt += 1;
+                }
+                outcome => return outcome.map_err(ArchiveError::of_store),
+            }
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, ArchiveError> {
+        self.certain(|| self.stores.evidence.get(key)).await
+    }
+
+    async fn put_once(&self, key: &str, bytes: Bytes) -> Result<PutOnce, ArchiveError> {
+        match self.certain(|| self.stores.evidence.put_new(key, bytes.clone())).await? {
+            PutNew::Created(_) => Ok(PutOnce::Created),
+            PutNew::Exists => match self.get(key).await? {
+                Some(object) if object.bytes == bytes => Ok(PutOnce::Own),
+                Some(object) => Ok(PutOnce::Other(object)),
+                None => Err(ArchiveError::Integrity(Integrity::Vanished { key: key.to_owned() })),
+            },
+        }
+    }
+}
+
+impl Archive {
+    /// Opens the archive of a tenant; `None` if nothing is there yet.
+    pub async fn open(
+        stores: Stores,
+        tenant: TenantId,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Option<Self>, OpenError> {
+        let access = Access { stores, clock, random };
+        if let Some(object) = access.get(layout::ARCHIVE_FILE).await.map_err(OpenError::Store)? {
+            return Self::of_file(access, tenant, &object.bytes).map(Some);
+        }
+        let found = access.certain(|| access.stores.evidence.list("")).await.map_err(OpenError::Store)?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        // Somebody may have made it, and put more, between the two looks.
+        match access.get(layout::ARCHIVE_FILE).await.map_err(OpenError::Store)? {
+            Some(object) => Self::of_file(access, tenant, &object.bytes).map(Some),
+            None => Err(OpenError::NotAnArchive("other objects, and no archive.json")),
+        }
+    }
+
+    /// Opens the archive of a tenant, or makes one where nothing is. Who loses the race to make it opens the winner's.
+    pub async fn open_or_create(
+        stores: Stores,
+        tenant: TenantId,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, OpenError> {
+        let access = Access { stores: stores.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random) };
+        if let Some(archive) = Self::open(stores, tenant, clock, random).await? {
+            return Ok(archive);
+        }
+        let archive_id = ArchiveId::random(&*access.random);
+        let file = ArchiveFile { format: FORMAT, archive_id, tenant_id: tenant, created_at: access.clock.now() };
+        let bytes = json(&file).map_err(OpenError::Store)?;
+        match access.put_once(layout::ARCHIVE_FILE, bytes).await.map_err(OpenError::Store)? {
+            PutOnce::Created | PutOnce::Own => Ok(Self(Arc::new(Inner { id: archive_id, tenant, access }))),
+            PutOnce::Other(object) => Self::of_file(access, tenant, &object.bytes),
+        }
+    }
+
+    fn of_file(access: Access, expected: TenantId, bytes: &[u8]) -> Result<Self, OpenError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        // The format first: a later one may have other members.
+        match serde_json::from_slice(bytes) {
+            Ok(Format { format: 1..=FORMAT }) => {}
+            Ok(Format { format }) if format > FORMAT => return Err(OpenError::NewerFormat { found: format }),
+            _ => return Err(OpenError::NotAnArchive("archive.json cannot be read")),
+        }
+        let file: ArchiveFile =
+            serde_json::from_slice(bytes).map_err(|_| OpenError::NotAnArchive("archive.json cannot be read"))?;
+        if file.tenant_id != expected {
+            return Err(OpenError::ForeignTenant { found: file.tenant_id, expected });
+        }
+        Ok(Self(Arc::new(Inner { id: file.archive_id, tenant: file.tenant_id, access })))
+    }
+
+    /// The archive's identity.
+    pub fn id(&self) -> ArchiveId {
+        self.0.id
+    }
+
+    /// The one tenant it holds.
+    pub fn tenant(&self) -> TenantId {
+        self.0.tenant
+    }
+
+    /// Where what is put once lies.
+    pub fn evidence(&self) -> &dyn Store {
+        &*self.0.access.stores.evidence
+    }
+
+    /// Where caches and working state lie.
+    pub fn state(&self) -> &dyn Store {
+        &*self.0.access.stores.state
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.access.clock
+    }
+
+    /// Makes a call of a store until its outcome is certain, with back-off and a bounded number of attempts; then
+    /// [`ArchiveError::Unknown`]. For calls that may be made again: gets, lists, and puts of the same bytes.
+    pub async fn certain<T, F>(&self, call: impl FnMut() -> F) -> Result<T, ArchiveError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        self.0.access.certain(call).await
+    }
+
+    /// Puts an object that is never replaced. After [`ArchiveError::Unknown`] it may be there, now or later.
+    pub async fn put_once(&self, key: &str, bytes: Bytes) -> Result<PutOnce, ArchiveError> {
+        self.0.access.put_once(key, bytes).await
+    }
+
+    /// The object of this key.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>, ArchiveError> {
+        Ok(self.0.access.get(key).await?.map(|object| object.bytes))
+    }
+
+    /// The object of a key that is known to be there.
+    pub(crate) async fn get_known(&self, key: &str) -> Result<Bytes, ArchiveError> {
+        let vanished = || ArchiveError::Integrity(Integrity::Vanished { key: key.to_owned() });
+        self.get(key).await?.ok_or_else(vanished)
+    }
+
+    /// The keys that begin with this prefix.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+        self.certain(|| self.evidence().list(prefix)).await
+    }
+
+    /// The highest number below a prefix, 0 if there is none; a missing number is an integrity error.
+    pub(crate) async fn highest(&self, prefix: &str, number: fn(&str) -> Option<u64>) -> Result<u64, ArchiveError> {
+        let mut numbers: Vec<u64> = self.list(prefix).await?.iter().filter_map(|key| number(key)).collect();
+        numbers.sort_unstable();
+        match (1..).zip(&numbers).find(|(expected, found)| expected != *found) {
+            Some((number, _)) => Err(ArchiveError::Integrity(Integrity::Gap { prefix: prefix.to_owned(), number })),
+            None => Ok(numbers.last().copied().unwrap_or(0)),
+        }
+    }
+}
+
+/// A small file: one line of JSON.
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<Bytes, ArchiveError> {
+    let mut bytes = serde_json::to_vec(value).map_err(|error| ArchiveError::Encode(error.into()))?;
+    bytes.push(b'\n');
+    Ok(bytes.into())
+}

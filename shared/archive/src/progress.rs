@@ -1,0 +1,135 @@
+//! How far a user is in a run: what a further attempt goes on from.
+
+use domain::{AttemptId, Class, Coverage, Failure, RunId, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::records::{QuarantineRef, class_names};
+
+/// A segment that a run put into a user's logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSegment {
+    /// Its key.
+    pub key: String,
+    /// How many records it holds.
+    pub lines: u64,
+    /// The hash of the stored object.
+    pub sha256: String,
+    /// The attempt that put it.
+    pub attempt_id: AttemptId,
+}
+
+/// A user's line of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// The run.
+    pub run_id: RunId,
+    /// The user's window, fixed by the first attempt.
+    pub window: Option<Window>,
+    /// The coverage that stood before the run's first piece.
+    pub before: Option<Coverage>,
+    /// The pieces read in order, as one.
+    pub read: Option<Window>,
+    /// What was read beyond a failed piece.
+    pub other_windows: Vec<Window>,
+    /// Whether any piece read showed an item.
+    pub shown: bool,
+    /// Why the first failed piece failed.
+    #[serde(with = "failure_name")]
+    pub failed: Option<Failure>,
+    /// How the user's part of the run ended, once it has; written as `class` and `reason`.
+    #[serde(flatten, with = "class_names")]
+    pub ended: Option<Class>,
+    /// The length of the piece to try next.
+    pub piece_seconds: Option<u64>,
+    /// The run's segments in the user's logs.
+    pub segments: Vec<RunSegment>,
+    /// Pages that did not parse.
+    pub quarantine: Vec<QuarantineRef>,
+}
+
+impl RunProgress {
+    /// The line of a run in which nothing has happened yet.
+    pub const fn new(run_id: RunId) -> Self {
+        Self {
+            run_id,
+            window: None,
+            before: None,
+            read: None,
+            other_windows: Vec::new(),
+            shown: false,
+            failed: None,
+            ended: None,
+            piece_seconds: None,
+            segments: Vec::new(),
+            quarantine: Vec::new(),
+        }
+    }
+
+    /// Takes in what another writer of the same run stored: both together know what either knew.
+    pub fn merge(&mut self, stored: Self) {
+        // The window and what stood before it were fixed together, by whoever stored them first.
+        if stored.window.is_some() {
+            (self.window, self.before) = (stored.window, stored.before);
+        }
+        let length = |read: Option<Window>| read.map(Window::length);
+        let (ours, theirs) = (length(self.read), length(stored.read));
+        if theirs > ours {
+            // Whoever read further knows whether the pieces up to there failed, and how long the next one may be.
+            let lost = std::mem::replace(&mut self.read, stored.read);
+            (self.failed, self.piece_seconds) = (stored.failed, stored.piece_seconds);
+            self.keep_beyond(lost);
+        } else {
+            if theirs == ours {
+                self.failed = stored.failed.or(self.failed);
+                self.piece_seconds = self.piece_seconds.min(stored.piece_seconds).or(self.piece_seconds);
+            }
+            self.keep_beyond(stored.read);
+        }
+        for window in stored.other_windows {
+            self.keep_beyond(Some(window));
+        }
+        self.shown |= stored.shown;
+        self.ended = [self.ended, stored.ended].into_iter().flatten().min();
+        for segment in stored.segments {
+            if self.segments.iter().all(|known| known.key != segment.key) {
+                self.segments.push(segment);
+            }
+        }
+        self.segments.sort_by(|a, b| a.key.cmp(&b.key));
+        self.quarantine.extend(stored.quarantine);
+        self.quarantine.sort();
+        self.quarantine.dedup();
+    }
+
+    /// Keeps a window that was read among the others, unless it lies in what was read in order.
+    fn keep_beyond(&mut self, window: Option<Window>) {
+        let Some(window) = window else { return };
+        let holds = |outer: &Window| outer.from() <= window.from() && window.to() <= outer.to();
+        if !self.read.iter().chain(&self.other_windows).any(holds) {
+            self.other_windows.push(window);
+            self.other_windows.sort_by_key(|window| (window.from(), window.to()));
+        }
+    }
+}
+
+/// A failure as the name it has in receipts.
+mod failure_name {
+    use std::borrow::Cow;
+
+    use domain::{Class, Failure};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
+        failure.map(Failure::as_str).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Failure>, D::Error> {
+        match Option::<Cow<'de, str>>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(name) => match Class::from_names("failed", Some(&name)) {
+                Ok(Class::Failed(failure)) => Ok(Some(failure)),
+                _ => Err(D::Error::custom("is no reason of this format")),
+            },
+        }
+    }
+}
