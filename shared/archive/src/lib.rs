@@ -16,6 +16,7 @@ pub mod folder;
 mod jsonl;
 pub mod layout;
 mod ledger;
+mod lines;
 mod log;
 pub mod memory;
 mod month;
@@ -24,6 +25,8 @@ mod progress;
 pub mod records;
 mod runs;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use archive::{Archive, PutOnce, Stores};
 pub use checkpoint::{Checkpoint, CheckpointHandle, KnownItems, KnownLog};
