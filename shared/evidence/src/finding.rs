@@ -117,6 +117,8 @@ codes! {
     UsersPlanned = "users-planned", Integrity;
     /// A line of the users file is not what its receipts unite to.
     UsersDiffer = "users-differ", Integrity;
+    /// A user read to the end of no window, or one without items who has received some.
+    UsersClass = "users-class", Integrity;
     /// The report's numbers of users are not those of the roster and the users file.
     ReportUsers = "report-users", Integrity;
     /// The report's numbers of interactions do not follow from the users file, or break an equation.

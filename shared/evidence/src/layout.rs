@@ -29,7 +29,7 @@ pub(crate) enum Key<'a> {
         user: &'a str,
         sha256: &'a str,
     },
-    /// A checkpoint: a cache, never evidence.
+    /// A checkpoint or the state of an open run: caches, never evidence, so only their place is of the format.
     State {
         tenant: &'a str,
     },
@@ -63,6 +63,7 @@ impl RunFile {
 
 pub(crate) const ARCHIVE: &str = "archive.json";
 
+#[cfg(test)]
 pub(crate) fn ledger_key(tenant: &str, number: u64) -> String {
     format!("ledger/tenant_id={tenant}/entry-{number:06}.json")
 }
@@ -95,8 +96,7 @@ pub(crate) fn parse(key: &str) -> Option<Key<'_>> {
             user: guid_of(user, "user_id=")?,
             sha256: page.strip_prefix("page-")?.strip_suffix(".zst").filter(|hash| is_hex(hash, 64))?,
         }),
-        ["state", tenant, user] => {
-            guid_of(user.strip_suffix(".json")?, "user_id=")?;
+        ["state", tenant, name] if name.ends_with(".json") => {
             Some(Key::State { tenant: guid_of(tenant, "tenant_id=")? })
         }
         _ => None,

@@ -8,9 +8,11 @@ mod contents;
 pub mod coverage;
 mod decode;
 mod finding;
+mod form;
 mod layout;
 mod record;
 mod source;
+mod unite;
 mod verify;
 
 pub use contents::{ContentsError, Differences, compare, contents};

@@ -1,0 +1,188 @@
+//! What the receipts of one user in one run come to together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::coverage::Window;
+use crate::form::{Counts, Line};
+
+/// Receipt lines of one user made one: the best class, sums of the counts, windows and segments united.
+#[derive(Debug, Default)]
+pub(crate) struct United {
+    rank: Option<u8>,
+    classes: BTreeSet<(Option<String>, Option<String>)>,
+    windows: Vec<Window>,
+    sums: [u64; 5],
+    segments: BTreeMap<String, (u64, String, bool)>,
+    quarantine: BTreeMap<String, String>,
+    covered_from: BTreeSet<Option<Timestamp>>,
+    covered_to: BTreeSet<Option<Timestamp>>,
+    requests: Counts,
+    request_ids: BTreeSet<String>,
+    lateness: Counts,
+}
+
+const SUMS: [&str; 5] = ["pages", "received", "new", "already_held", "retries"];
+
+fn sums(line: &Line) -> [u64; 5] {
+    [line.pages, line.received, line.new, line.already_held, line.retries]
+}
+
+impl United {
+    pub(crate) fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
+        let mut united = Self::default();
+        for line in lines {
+            united.add(line);
+        }
+        united.windows = joined(&united.windows);
+        united
+    }
+
+    fn add(&mut self, line: &Line) {
+        // What is no class was found already, at the receipt; here it counts like none.
+        if let Ok(Some(rank)) = line.rank()
+            && self.rank.is_none_or(|best| rank <= best)
+        {
+            if self.rank != Some(rank) {
+                self.classes.clear();
+                self.rank = Some(rank);
+            }
+            self.classes.insert((line.class.clone(), line.reason.clone()));
+        }
+        self.windows.extend(&line.windows);
+        for (sum, count) in self.sums.iter_mut().zip(sums(line)) {
+            *sum = sum.saturating_add(count);
+        }
+        for segment in &line.segments {
+            let known = self
+                .segments
+                .entry(segment.key.clone())
+                .or_insert_with(|| (segment.lines, segment.sha256.clone(), segment.adopted));
+            known.2 &= segment.adopted;
+        }
+        self.quarantine.extend(line.quarantine.iter().map(|page| (page.key.clone(), page.sha256.clone())));
+        self.covered_from.insert(line.covered_from);
+        self.covered_to.insert(line.covered_to);
+        add_counts(&mut self.requests, &line.requests);
+        self.request_ids.extend(line.request_ids.iter().cloned());
+        add_counts(&mut self.lateness, &line.lateness);
+    }
+
+    /// The members in which a line of the users file is not this. Of reasons of equal rank any will do, of the ends of
+    /// coverage any that a receipt names, and ids of failed requests may be left out.
+    pub(crate) fn differs(&self, line: &Line) -> Vec<&'static str> {
+        let mut members = Vec::new();
+        let mut check = |same: bool, member| {
+            if !same {
+                members.push(member);
+            }
+        };
+        let class = (line.class.clone(), line.reason.clone());
+        check(if self.rank.is_none() { class == (None, None) } else { self.classes.contains(&class) }, "class");
+        check(joined(&line.windows) == self.windows, "windows");
+        for ((sum, count), member) in self.sums.iter().zip(sums(line)).zip(SUMS) {
+            check(*sum == count, member);
+        }
+        let segments: BTreeMap<_, _> = line
+            .segments
+            .iter()
+            .map(|segment| (segment.key.clone(), (segment.lines, segment.sha256.clone(), segment.adopted)))
+            .collect();
+        check(segments.len() == line.segments.len() && segments == self.segments, "segments");
+        let pages: BTreeMap<_, _> =
+            line.quarantine.iter().map(|page| (page.key.clone(), page.sha256.clone())).collect();
+        check(pages.len() == line.quarantine.len() && pages == self.quarantine, "quarantine");
+        let known = |set: &BTreeSet<Option<Timestamp>>, end| set.contains(&end) || (set.is_empty() && end.is_none());
+        check(known(&self.covered_from, line.covered_from), "covered_from");
+        check(known(&self.covered_to, line.covered_to), "covered_to");
+        check(without_zeros(&line.requests) == without_zeros(&self.requests), "requests");
+        check(line.request_ids.iter().all(|id| self.request_ids.contains(id)), "request_ids");
+        check(without_zeros(&line.lateness) == without_zeros(&self.lateness), "lateness");
+        members
+    }
+}
+
+pub(crate) fn add_counts(sums: &mut Counts, counts: &Counts) {
+    for (name, count) in counts {
+        let sum = sums.entry(name.clone()).or_insert(0);
+        *sum = sum.saturating_add(*count);
+    }
+}
+
+pub(crate) fn without_zeros(counts: &Counts) -> Counts {
+    counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
+}
+
+pub(crate) fn total(counts: &Counts) -> u64 {
+    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
+}
+
+/// The windows, sorted and joined where they touch or overlap; those that are empty or inverted hold nothing.
+pub(crate) fn joined(windows: &[Window]) -> Vec<Window> {
+    let mut sorted: Vec<Window> = windows.iter().copied().filter(|window| window.from < window.to).collect();
+    sorted.sort_unstable();
+    let mut joined: Vec<Window> = Vec::with_capacity(sorted.len());
+    for window in sorted {
+        match joined.last_mut() {
+            Some(last) if window.from <= last.to => last.to = last.to.max(window.to),
+            _ => joined.push(window),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(json: &str) -> Line {
+        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(
+            r#"{"user_id":"u","run_id":"r","class":null,"reason":null,"pages":0,"received":0,"new":0,"already_held":0}"#,
+        )
+        .unwrap();
+        value.extend(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).unwrap());
+        serde_json::from_value(value.into()).unwrap()
+    }
+
+    #[test]
+    fn the_best_class_sums_and_unions() {
+        let first = line(
+            r#"{"class":"failed","reason":"server-error","received":2,"new":2,"requests":{"200":1,"503":2},
+                "windows":[{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}],
+                "segments":[{"key":"k","lines":2,"sha256":"s","adopted":false}]}"#,
+        );
+        let second = line(
+            r#"{"class":"exported","received":3,"already_held":3,"requests":{"200":4},
+                "windows":[{"from":"2026-01-02T00:00:00Z","to":"2026-01-03T00:00:00Z"}],
+                "segments":[{"key":"k","lines":2,"sha256":"s","adopted":true}]}"#,
+        );
+        let united = United::of([&first, &second]);
+        let right = line(
+            r#"{"class":"exported","received":5,"new":2,"already_held":3,"requests":{"200":5,"503":2,"429":0},
+                "windows":[{"from":"2026-01-01T00:00:00Z","to":"2026-01-03T00:00:00Z"}],
+                "segments":[{"key":"k","lines":2,"sha256":"s","adopted":false}]}"#,
+        );
+        assert_eq!(united.differs(&right), [""; 0]);
+        assert_eq!(united.differs(&first), ["class", "windows", "received", "already_held", "requests"],);
+    }
+
+    #[test]
+    fn a_user_without_receipts_has_no_class() {
+        let united = United::of([]);
+        assert_eq!(united.differs(&line("{}")), [""; 0]);
+        assert_eq!(
+            united.differs(&line(r#"{"class":"empty","covered_to":"2026-01-03T00:00:00Z"}"#)),
+            ["class", "covered_to"]
+        );
+    }
+
+    #[test]
+    fn windows_join_only_without_a_gap() {
+        let window = |from: i64, to: i64| Window {
+            from: Timestamp::from_second(from).unwrap(),
+            to: Timestamp::from_second(to).unwrap(),
+        };
+        assert_eq!(joined(&[window(5, 9), window(1, 3), window(3, 4), window(8, 7)]), [window(1, 4), window(5, 9)]);
+    }
+}

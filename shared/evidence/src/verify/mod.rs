@@ -1,0 +1,224 @@
+//! Every promise of the format that an archive can show, checked.
+//!
+//! One listing, then four passes: the ledger says which runs are closed and by which files; the logs are read segment by
+//! segment, and what a receipt could say of each is kept; each run is checked against its own files, the ledger and the
+//! segments it names; what no receipt names is listed at the end. Memory holds the listing, a few words per segment, the
+//! hashes of one user's items and the lines of one run.
+
+mod ledger;
+mod logs;
+mod report;
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+
+use crate::decode::{self, DecodeError};
+use crate::finding::{Code, Verdict};
+use crate::form::{self, FORMAT, LedgerEntry};
+use crate::layout::{self, ARCHIVE, Key, RunFile};
+use crate::source::{Source, SourceError};
+
+/// What is known outside the archive.
+#[derive(Debug, Clone, Default)]
+pub struct Expectation {
+    /// A ledger entry's number and hash, noted when it was made: what proves that the ledger's end was not cut off.
+    pub ledger_head: Option<(u64, String)>,
+    /// `HISTORY_START` of the runs; without it `history_remaining` of reports is not checked.
+    pub history_start: Option<Timestamp>,
+    /// Read the segments of these users only. Everything else is still checked.
+    pub users: Option<BTreeSet<String>>,
+}
+
+/// Verifies the archive. An error is a source that cannot be read; whatever is wrong with what was read is a finding.
+pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict, SourceError> {
+    let mut check = Check {
+        source,
+        expectation,
+        verdict: Verdict::default(),
+        inventory: Inventory::default(),
+        ledger: Vec::new(),
+        facts: BTreeMap::new(),
+        pages: BTreeMap::new(),
+        named: HashSet::new(),
+    };
+    if !check.take_inventory()? {
+        return Ok(check.verdict);
+    }
+    check.read_ledger()?;
+    check.read_logs()?;
+    check.read_quarantine()?;
+    check.check_runs()?;
+    check.list_orphans();
+    Ok(check.verdict)
+}
+
+/// The keys of the archive's tenant, by what they name.
+#[derive(Debug, Default)]
+struct Inventory {
+    tenant: String,
+    /// User, month, number.
+    segments: BTreeMap<String, BTreeMap<String, BTreeMap<u64, String>>>,
+    runs: BTreeMap<String, RunKeys>,
+    ledger: BTreeMap<u64, String>,
+    /// Key and the hash it names.
+    quarantine: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default)]
+struct RunKeys {
+    files: BTreeSet<RunFile>,
+    receipts: Vec<String>,
+}
+
+/// What is kept of a segment that was read.
+#[derive(Debug)]
+struct Fact {
+    sha256: String,
+    /// None if the segment does not decode.
+    lines: Option<u64>,
+    run: String,
+    attempt: String,
+}
+
+/// What is kept of a run's file that was read.
+#[derive(Debug)]
+struct FileFact {
+    sha256: String,
+    bytes: u64,
+    lines: Option<u64>,
+}
+
+struct Check<'s> {
+    source: &'s dyn Source,
+    expectation: &'s Expectation,
+    verdict: Verdict,
+    inventory: Inventory,
+    ledger: Vec<(String, LedgerEntry)>,
+    facts: BTreeMap<String, Fact>,
+    /// The hash of each quarantined page as stored.
+    pages: BTreeMap<String, String>,
+    /// Segments that any receipt names.
+    named: HashSet<String>,
+}
+
+impl Check<'_> {
+    /// Reads `archive.json` and sorts the keys; false if this is no archive that can be checked.
+    fn take_inventory(&mut self) -> Result<bool, SourceError> {
+        let verdict = &mut self.verdict;
+        let keys = self.source.list("")?;
+        let mut tenant = None;
+        match self.source.read(ARCHIVE)? {
+            None => {
+                verdict.add(Code::ArchiveMissing, ARCHIVE, "there is no archive.json, so nothing says whose this is")
+            }
+            Some(bytes) => match decode::value::<form::Archive>(&bytes) {
+                Ok(archive) if archive.format > FORMAT => {
+                    let sentence =
+                        format!("is of format {}; this version reads {FORMAT}: take a newer one", archive.format);
+                    verdict.add(Code::ArchiveFormat, ARCHIVE, sentence);
+                    return Ok(false);
+                }
+                Ok(archive)
+                    if archive.format == FORMAT
+                        && layout::is_guid(&archive.tenant_id)
+                        && layout::is_guid(&archive.archive_id) =>
+                {
+                    tenant = Some(archive.tenant_id);
+                }
+                Ok(_) => verdict.add(Code::ArchiveInvalid, ARCHIVE, "has no valid format, tenant or archive identity"),
+                Err(error) => verdict.add(Code::ArchiveInvalid, ARCHIVE, error.to_string()),
+            },
+        }
+        verdict.numbers.tenant_id.clone_from(&tenant);
+        for key in keys {
+            let Some(parsed) = layout::parse(&key) else {
+                verdict.add(Code::UnknownKey, &key, "is no key of the format");
+                continue;
+            };
+            if let Key::Segment { tenant: owner, .. }
+            | Key::Ledger { tenant: owner, .. }
+            | Key::Quarantine { tenant: owner, .. }
+            | Key::State { tenant: owner } = parsed
+            {
+                // Without an archive.json the first tenant met stands in, so that the rest can be checked.
+                if tenant.get_or_insert_with(|| owner.to_owned()) != owner {
+                    verdict.add(Code::ForeignTenant, &key, "belongs to another tenant than the archive");
+                    continue;
+                }
+            }
+            self.inventory.sort_in(parsed, &key);
+        }
+        self.inventory.tenant = tenant.unwrap_or_default();
+        Ok(true)
+    }
+
+    /// Every page in quarantine is the one that its key names.
+    fn read_quarantine(&mut self) -> Result<(), SourceError> {
+        for (key, named) in &self.inventory.quarantine {
+            self.verdict.numbers.quarantined_pages += 1;
+            self.verdict.add(Code::Quarantined, key, "is a page that did not parse, kept as it came");
+            let Some(bytes) = self.source.read(key)? else { continue };
+            self.pages.insert(key.clone(), decode::sha256(&bytes));
+            match decode::decoded_sha256(&bytes) {
+                Ok(sha256) if sha256 == *named => {}
+                Ok(_) => self.verdict.add(Code::QuarantineHash, key, "decodes to another page than its key names"),
+                Err(error) => self.verdict.add(Code::QuarantineHash, key, error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Segments that no receipt names. Those of open runs are not orphans yet.
+    fn list_orphans(&mut self) {
+        let closed: HashSet<&str> = self.ledger.iter().map(|(_, entry)| entry.run_id.as_str()).collect();
+        for (key, fact) in &self.facts {
+            if !self.named.contains(key) && closed.contains(fact.run.as_str()) {
+                self.verdict.numbers.orphans += 1;
+                self.verdict.add(
+                    Code::Orphan,
+                    key,
+                    "is named by no receipt: its attempt was lost, its data is complete",
+                );
+            }
+        }
+    }
+}
+
+impl Inventory {
+    fn sort_in(&mut self, parsed: Key<'_>, key: &str) {
+        match parsed {
+            Key::Archive | Key::Help | Key::State { .. } => {}
+            Key::Segment { month, user, number, .. } => {
+                let months = self.segments.entry(user.to_owned()).or_default();
+                months.entry(month.to_owned()).or_default().insert(number, key.to_owned());
+            }
+            Key::Run { run, file } => {
+                self.runs.entry(run.to_owned()).or_default().files.insert(file);
+            }
+            Key::Receipt { run, .. } => self.runs.entry(run.to_owned()).or_default().receipts.push(key.to_owned()),
+            Key::Ledger { number, .. } => {
+                self.ledger.insert(number, key.to_owned());
+            }
+            Key::Quarantine { sha256, .. } => {
+                self.quarantine.insert(key.to_owned(), sha256.to_owned());
+            }
+        }
+    }
+
+    fn has_segment(&self, key: &str) -> bool {
+        let Some(Key::Segment { tenant, month, user, number }) = layout::parse(key) else { return false };
+        let log = self.segments.get(user).and_then(|months| months.get(month));
+        tenant == self.tenant && log.is_some_and(|log| log.contains_key(&number))
+    }
+}
+
+/// The first number that should be there and is not.
+fn first_gap<'a>(numbers: impl Iterator<Item = &'a u64>) -> Option<u64> {
+    (1..).zip(numbers).find(|(expected, number)| expected != *number).map(|(expected, _)| expected)
+}
+
+fn invalid(error: DecodeError) -> String {
+    format!("{error}; nothing in it could be checked")
+}

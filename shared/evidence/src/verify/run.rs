@@ -1,0 +1,349 @@
+//! A run: its roster against its counts, its receipts against the segments, its users file against the receipts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde::de::DeserializeOwned;
+
+use super::{Check, FileFact, RunKeys, invalid};
+use crate::decode;
+use crate::finding::Code;
+use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run};
+use crate::layout::{self, Key, RunFile};
+use crate::source::SourceError;
+use crate::unite::United;
+
+/// What of a run the checks of it need together.
+#[derive(Debug, Default)]
+pub(super) struct RunView {
+    pub(super) id: String,
+    /// Every user of the roster, and whether planned.
+    pub(super) roster: HashMap<String, bool>,
+    pub(super) excluded: Counts,
+    pub(super) run: Option<Run>,
+    /// Lines of the receipts that count: of a closed run those the ledger names, of an open one all.
+    lines: BTreeMap<String, Vec<Line>>,
+    /// Attempts of the receipts that count.
+    pub(super) attempts: HashSet<String>,
+    /// Attempts of the receipts that came too late to count.
+    late_attempts: HashSet<String>,
+    /// Segments that a line counts, and the line's attempt.
+    counted: HashMap<String, String>,
+    pub(super) files: BTreeMap<String, FileFact>,
+}
+
+impl RunView {
+    /// A roster that is missing or damaged is its own finding; what would only repeat it is not checked.
+    fn has_roster(&self) -> bool {
+        self.files.get(&RunFile::Roster.key(&self.id)).is_some_and(|fact| fact.lines.is_some())
+    }
+
+    pub(super) fn planned(&self) -> u64 {
+        self.roster.values().filter(|planned| **planned).count() as u64
+    }
+}
+
+impl Check<'_> {
+    pub(super) fn check_runs(&mut self) -> Result<(), SourceError> {
+        let runs = std::mem::take(&mut self.inventory.runs);
+        self.verdict.numbers.runs = runs.len() as u64;
+        let mut entries: HashMap<String, (String, LedgerEntry)> = HashMap::new();
+        for (key, entry) in &self.ledger {
+            entries.entry(entry.run_id.clone()).or_insert_with(|| (key.clone(), entry.clone()));
+        }
+        self.verdict.numbers.closed_runs = entries.len() as u64;
+        for (run, (key, entry)) in &entries {
+            if !runs.contains_key(run) {
+                self.check_entry(key, entry, &BTreeMap::new());
+            }
+        }
+        let mut attempts: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for fact in self.facts.values() {
+            attempts.entry(fact.run.clone()).or_default().insert(fact.attempt.clone());
+        }
+        for (run, keys) in &runs {
+            let entry = entries.get(run);
+            let wrote = attempts.remove(run).unwrap_or_default();
+            self.check_run(run, keys, entry.map(|(key, entry)| (key.as_str(), entry)), &wrote)?;
+        }
+        self.inventory.runs = runs;
+        Ok(())
+    }
+
+    fn check_run(
+        &mut self,
+        id: &str,
+        keys: &RunKeys,
+        entry: Option<(&str, &LedgerEntry)>,
+        wrote: &BTreeSet<String>,
+    ) -> Result<(), SourceError> {
+        let mut view = RunView { id: id.to_owned(), ..RunView::default() };
+        self.check_order(id, keys, entry.is_some());
+        self.read_roster(&mut view, keys)?;
+        let run_key = RunFile::Run.key(id);
+        if let Some(run) = self.read_value::<Run>(&mut view, keys, RunFile::Run)? {
+            if run.format != FORMAT || run.run_id != id || run.tenant_id != self.inventory.tenant {
+                self.verdict.add(Code::RunMismatch, &run_key, "names another format, run or tenant");
+            }
+            self.check_roster_counts(&view, &run, &run_key);
+            view.run = Some(run);
+        }
+        let in_ledger: Option<HashSet<&str>> =
+            entry.map(|(_, entry)| entry.files.iter().map(|file| file.key.as_str()).collect());
+        for key in &keys.receipts {
+            let late = in_ledger.as_ref().is_some_and(|files| !files.contains(key.as_str()));
+            self.read_receipt(&mut view, key, late)?;
+        }
+        let lines = self.read_users(&mut view, keys)?;
+        if let Some(report) = self.read_value::<Report>(&mut view, keys, RunFile::Report)?
+            && let Some(lines) = &lines
+            && view.has_roster()
+        {
+            self.check_report(&view, lines, &report, wrote);
+        }
+        let lost =
+            wrote.iter().filter(|attempt| !view.attempts.contains(*attempt) && !view.late_attempts.contains(*attempt));
+        let lost = lost.count() as u64;
+        match entry {
+            Some((key, entry)) => {
+                self.check_entry(key, entry, &view.files);
+                self.verdict.numbers.attempts_lost += lost;
+                if lost > 0 {
+                    let sentence = format!("{lost} attempts wrote segments and left no receipt");
+                    self.verdict.add(Code::AttemptsLost, &format!("runs/{id}/"), sentence);
+                }
+            }
+            None => {
+                self.verdict.add(Code::RunOpen, &format!("runs/{id}/"), "is not closed: no ledger entry names it yet")
+            }
+        }
+        Ok(())
+    }
+
+    /// A run's files are put in one order, so what lies there implies what was put before it.
+    fn check_order(&mut self, id: &str, keys: &RunKeys, closed: bool) {
+        let last = if closed { Some(RunFile::Report) } else { keys.files.iter().next_back().copied() };
+        let last = last.max((!keys.receipts.is_empty()).then_some(RunFile::Run));
+        for file in RunFile::ALL {
+            if Some(file) <= last && !keys.files.contains(&file) {
+                self.verdict.add(Code::RunFileMissing, &file.key(id), "is not there, though files put after it are");
+            }
+        }
+    }
+
+    /// Reads a file of the run and keeps what the ledger says of files; `parse` gives lines, if it has any, and a value.
+    fn read_file<T>(
+        &mut self,
+        files: &mut BTreeMap<String, FileFact>,
+        key: &str,
+        parse: impl FnOnce(&[u8]) -> Result<(Option<u64>, T), decode::DecodeError>,
+    ) -> Result<Option<T>, SourceError> {
+        let Some(bytes) = self.source.read(key)? else { return Ok(None) };
+        let mut fact = FileFact { sha256: decode::sha256(&bytes), bytes: bytes.len() as u64, lines: None };
+        let parsed = match parse(&bytes) {
+            Ok((lines, value)) => {
+                fact.lines = lines;
+                Some(value)
+            }
+            Err(error) => {
+                self.verdict.add(Code::RunFileInvalid, key, invalid(error));
+                None
+            }
+        };
+        files.insert(key.to_owned(), fact);
+        Ok(parsed)
+    }
+
+    fn read_value<T: DeserializeOwned>(
+        &mut self,
+        view: &mut RunView,
+        keys: &RunKeys,
+        file: RunFile,
+    ) -> Result<Option<T>, SourceError> {
+        if !keys.files.contains(&file) {
+            return Ok(None);
+        }
+        self.read_file(&mut view.files, &file.key(&view.id), |bytes| Ok((None, decode::value(bytes)?)))
+    }
+
+    fn read_roster(&mut self, view: &mut RunView, keys: &RunKeys) -> Result<(), SourceError> {
+        if !keys.files.contains(&RunFile::Roster) {
+            return Ok(());
+        }
+        let key = RunFile::Roster.key(&view.id);
+        let (mut roster, mut excluded) = (HashMap::new(), Counts::new());
+        let mut faults = Vec::new();
+        self.read_file(&mut view.files, &key, |bytes| {
+            let lines = decode::for_each_value(bytes, |number, line: RosterLine| {
+                let valid = layout::is_guid(&line.user_id)
+                    && matches!(line.why.as_str(), "licensed" | "asked" | "leaver")
+                    && line.planned == line.excluded.is_none();
+                if let Some(reason) = line.excluded {
+                    *excluded.entry(reason).or_insert(0) += 1;
+                }
+                if roster.insert(line.user_id, line.planned).is_some() || !valid {
+                    faults.push(number);
+                }
+            })?;
+            Ok((Some(lines), ()))
+        })?;
+        for number in faults {
+            let sentence = format!("line {number} repeats a user, or is neither planned nor excluded with a reason");
+            self.verdict.add(Code::RosterLine, &key, sentence);
+        }
+        (view.roster, view.excluded) = (roster, excluded);
+        Ok(())
+    }
+
+    fn check_roster_counts(&mut self, view: &RunView, run: &Run, key: &str) {
+        let lines = view.files.get(&RunFile::Roster.key(&view.id)).and_then(|fact| fact.lines);
+        let Some(lines) = lines else { return };
+        let excluded = crate::unite::without_zeros(&run.excluded);
+        let adds_up = run.enumerated == crate::unite::total(&excluded).saturating_add(run.planned);
+        if run.enumerated != lines || run.planned != view.planned() || excluded != view.excluded || !adds_up {
+            let sentence = format!(
+                "says {} enumerated and {} planned; the roster has {lines} users, {} planned",
+                run.enumerated,
+                run.planned,
+                view.planned()
+            );
+            self.verdict.add(Code::RosterCounts, key, sentence);
+        }
+    }
+
+    fn read_receipt(&mut self, view: &mut RunView, key: &str, late: bool) -> Result<(), SourceError> {
+        let Some(Key::Receipt { attempt, .. }) = layout::parse(key) else { return Ok(()) };
+        let mut lines = Vec::new();
+        self.read_file(&mut view.files, key, |bytes| {
+            let count = decode::for_each_value(bytes, |_, line: Line| lines.push(line))?;
+            Ok((Some(count), ()))
+        })?;
+        if late {
+            self.verdict.numbers.late_receipts += 1;
+            self.verdict.add(Code::LateReceipt, key, "arrived after the run was closed and is in none of its numbers");
+            view.late_attempts.insert(attempt.to_owned());
+        } else {
+            view.attempts.insert(attempt.to_owned());
+        }
+        for (line, number) in lines.into_iter().zip(1_u64..) {
+            self.check_line(view, key, attempt, number, &line);
+            if !late {
+                view.lines.entry(line.user_id.clone()).or_default().push(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_line(&mut self, view: &mut RunView, key: &str, attempt: &str, number: u64, line: &Line) {
+        let mut add = |code, what: &str| self.verdict.add(code, key, format!("line {number} {what}"));
+        if line.run_id != view.id || line.attempt_id.as_deref() != Some(attempt) {
+            add(Code::ReceiptOwner, "names another run or attempt than the key");
+        }
+        if view.has_roster() && view.roster.get(&line.user_id) != Some(&true) {
+            add(Code::ReceiptUser, "is of a user who was not planned");
+        }
+        if line.rank().is_err() {
+            add(Code::ReceiptClass, "has no class and reason of the format");
+        }
+        if line.new.checked_add(line.already_held) != Some(line.received) {
+            add(Code::ReceiptSum, "does not add up: received is not new + already_held");
+        }
+        let end = view.run.as_ref().and_then(|run| run.to);
+        let within = |to| end.is_none_or(|end| to <= end);
+        if line.windows.iter().any(|window| window.from >= window.to || !within(window.to)) {
+            add(Code::ReceiptWindow, "has a window that is empty, inverted or ends after the run's");
+        }
+        let mut counted = 0_u64;
+        for segment in &line.segments {
+            if !segment.adopted {
+                counted = counted.saturating_add(segment.lines);
+                if view.counted.insert(segment.key.clone(), attempt.to_owned()).is_some() {
+                    add(Code::SegmentCountedTwice, "counts a segment that another line counts");
+                }
+            }
+            if !self.inventory.has_segment(&segment.key) {
+                add(Code::ReceiptSegmentMissing, "names a segment that is not there");
+                continue;
+            }
+            self.named.insert(segment.key.clone());
+            let of_user =
+                matches!(layout::parse(&segment.key), Some(Key::Segment { user, .. }) if user == line.user_id);
+            let Some(fact) = self.facts.get(&segment.key) else {
+                if !of_user {
+                    add(Code::ReceiptSegmentOwner, "names a segment of another user");
+                }
+                continue;
+            };
+            if fact.sha256 != segment.sha256 {
+                add(Code::ReceiptSegmentHash, "names a segment whose bytes are others");
+            }
+            if fact.lines.is_some_and(|lines| lines != segment.lines) {
+                add(Code::ReceiptSegmentLines, "names a segment that has another number of lines");
+            }
+            // A damaged segment says nothing of its run and attempt; that it is damaged is its own finding.
+            let of_run = fact.run == view.id && (segment.adopted || fact.attempt == attempt);
+            if !of_user || (fact.lines.is_some_and(|lines| lines > 0) && !of_run) {
+                add(Code::ReceiptSegmentOwner, "names a segment of another user, run or attempt");
+            }
+        }
+        if counted != line.new {
+            add(Code::ReceiptNew, &format!("says {} new, and the segments it counts have {counted} lines", line.new));
+        }
+        for page in &line.quarantine {
+            match self.pages.get(&page.key) {
+                Some(sha256) if *sha256 == page.sha256 => {}
+                Some(_) => add(Code::QuarantineHash, "names a quarantined page whose bytes are others"),
+                None => add(Code::QuarantineMissing, "names a quarantined page that is not there"),
+            }
+        }
+    }
+
+    /// Reads the users file and compares it with the roster and the receipts; `None` if there is none to compare.
+    fn read_users(&mut self, view: &mut RunView, keys: &RunKeys) -> Result<Option<Vec<Line>>, SourceError> {
+        if !keys.files.contains(&RunFile::Users) {
+            return Ok(None);
+        }
+        let key = RunFile::Users.key(&view.id);
+        let mut lines = Vec::new();
+        let read = self.read_file(&mut view.files, &key, |bytes| {
+            let count = decode::for_each_value(bytes, |_, line: Line| lines.push(line))?;
+            Ok((Some(count), ()))
+        })?;
+        if read.is_none() {
+            return Ok(None);
+        }
+        let verdict = &mut self.verdict;
+        if !lines.is_sorted_by(|a, b| a.user_id < b.user_id) {
+            verdict.add(Code::UsersOrder, &key, "is not sorted by user, each once");
+        }
+        let users: HashSet<&str> = lines.iter().map(|line| line.user_id.as_str()).collect();
+        let absent = view.roster.iter().filter(|(user, planned)| **planned && !users.contains(user.as_str())).count();
+        let extra = users.iter().filter(|user| view.roster.get(**user) != Some(&true)).count();
+        if view.has_roster() && absent + extra > 0 {
+            let sentence = format!("{absent} planned users have no line, {extra} lines are of users not planned");
+            verdict.add(Code::UsersPlanned, &key, sentence);
+        }
+        for (line, number) in lines.iter().zip(1_u64..) {
+            let receipts = view.lines.get(&line.user_id).map(Vec::as_slice).unwrap_or_default();
+            let mut members = United::of(receipts).differs(line);
+            if line.run_id != view.id {
+                members.push("run_id");
+            }
+            // Read to its end means that a window was, and empty that it showed nothing.
+            let empty = line.class.as_deref() == Some("empty");
+            if (line.is_read() && line.windows.is_empty()) || (empty && line.received > 0) {
+                verdict.add(
+                    Code::UsersClass,
+                    &key,
+                    format!("line {number} has a class that its own numbers contradict"),
+                );
+            }
+            if !members.is_empty() {
+                let sentence =
+                    format!("line {number} differs from what its receipts unite to in {}", members.join(", "));
+                verdict.add(Code::UsersDiffer, &key, sentence);
+            }
+        }
+        view.lines.clear();
+        Ok(Some(lines))
+    }
+}
