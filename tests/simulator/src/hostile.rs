@@ -1,0 +1,1 @@
+//! Items that break assumptions.

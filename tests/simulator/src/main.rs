@@ -1,0 +1,3 @@
+//! The simulated Graph as a program.
+
+fn main() {}
