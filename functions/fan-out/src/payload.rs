@@ -289,11 +289,7 @@ impl Reader {
 /// The form alone; the digits are checked by the parser, which by itself also reads other forms.
 fn is_rfc3339(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let zoned = match bytes {
-        [.., b'Z' | b'z'] => true,
-        [.., b'+' | b'-', _, _, b':', _, _] => true,
-        _ => false,
-    };
+    let zoned = matches!(bytes, [.., b'Z' | b'z'] | [.., b'+' | b'-', _, _, b':', _, _]);
     zoned && (20..=40).contains(&bytes.len()) && matches!(bytes[10], b'T' | b't') && bytes[16] == b':'
 }
 
