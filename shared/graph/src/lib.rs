@@ -13,9 +13,11 @@ mod directory;
 mod error;
 mod http;
 mod interactions;
+mod pace;
 mod page;
 mod tally;
 mod transport;
+mod wait;
 
 pub use auth::{AssertionSource, AuthError, Certificate, ClientAuth, ClientSecret, Federated, ProofRequest};
 pub use budget::ByteBudget;
