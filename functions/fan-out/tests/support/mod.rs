@@ -17,7 +17,7 @@ use fan_out::{Answer, Deps, FanOutError, Invocation};
 use graph::{ClientSecret, GraphClient, GraphConfig, Response, Transport, TransportError};
 use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
-use queue::{InProcessQueue, Options};
+use queue::{Depth, InProcessQueue, Options, Outgoing, Queue, QueueError};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
@@ -266,5 +266,24 @@ impl Store for Meeting {
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.store.list(prefix).await
+    }
+}
+
+/// A queue that takes nothing.
+#[derive(Debug)]
+pub struct Refusing;
+
+#[async_trait]
+impl Queue for Refusing {
+    async fn send(&self, _: Vec<Outgoing>) -> Result<(), QueueError> {
+        Err(QueueError { operation: "send", source: None })
+    }
+
+    async fn delete(&self, _: Vec<String>) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Ok(Depth::default())
     }
 }
