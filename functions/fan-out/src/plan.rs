@@ -52,9 +52,10 @@ impl Plan {
             known = known::newest(archive, wanted, &*deps.clock, by).await?;
         }
         if request.history {
-            rules.history = Some(History { start: deps.rules.history_start, known: known.clone() });
+            rules.history = Some(History { start: deps.rules.history_start, known: &known });
         }
-        Ok(Self { kind: request.kind(), bounds, roster: rules.roster(users, why), known })
+        let roster = rules.roster(users, why);
+        Ok(Self { kind: request.kind(), bounds, roster, known })
     }
 
     /// What the run would take, as the answer to a dry run.

@@ -10,25 +10,25 @@ use crate::estimate::Known;
 
 /// What keeps an enumerated user from being planned, beside the licence.
 #[derive(Debug, Default)]
-pub(crate) struct Rules {
+pub(crate) struct Rules<'a> {
     /// A user must be in each of these, each the members of a list of groups.
     pub(crate) members: Vec<BTreeSet<UserId>>,
     /// Nobody of these.
     pub(crate) excluded: BTreeSet<UserId>,
     /// Only users whose coverage can be extended backwards.
-    pub(crate) history: Option<History>,
+    pub(crate) history: Option<History<'a>>,
 }
 
 /// What decides in a history run.
 #[derive(Debug)]
-pub(crate) struct History {
+pub(crate) struct History<'a> {
     /// How far back history runs read.
     pub(crate) start: Timestamp,
     /// The newest users-file line of each user that has one.
-    pub(crate) known: BTreeMap<UserId, Known>,
+    pub(crate) known: &'a BTreeMap<UserId, Known>,
 }
 
-impl Rules {
+impl Rules<'_> {
     /// Why this user is not planned, the first reason that applies.
     ///
     /// Who was asked for by name is read whatever the licence: Graph says itself whether there is something to show.
@@ -143,7 +143,7 @@ mod tests {
             ..Known::default()
         };
         let lines = [(1, known(Some(1))), (2, known(Some(0))), (3, known(Some(-1))), (4, known(None))];
-        let known = lines.into_iter().map(|(n, known)| (UserId::from_bytes([n; 16]), known)).collect();
+        let known = &lines.into_iter().map(|(n, known)| (UserId::from_bytes([n; 16]), known)).collect();
         let rules = Rules { history: Some(History { start, known }), ..Rules::default() };
         let users = (1..=5).map(|n| user(n, true)).collect();
         assert_eq!(
