@@ -92,6 +92,11 @@ pub struct CheckpointHandle {
 }
 
 impl CheckpointHandle {
+    /// The checkpoint of a user who has none.
+    pub fn absent(user: UserId) -> Self {
+        Self { checkpoint: Checkpoint::default(), user, etag: None, usable: false }
+    }
+
     /// Whose it is.
     pub const fn user(&self) -> UserId {
         self.user
@@ -184,7 +189,7 @@ impl Checkpoint {
     }
 
     /// `None` for what is foreign or does not parse.
-    fn from_bytes(bytes: &[u8], archive_id: ArchiveId) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8], archive_id: ArchiveId) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(bytes).ok()?;
         if wire.format != FORMAT || wire.archive_id != archive_id {
             return None;

@@ -142,7 +142,8 @@ async fn a_writer_killed_half_way_leaves_all_or_nothing() {
             .spawn()
             .unwrap();
         // Killed wherever it is once it has begun to write; it may also be done.
-        while store.list("won/").await.unwrap().is_empty() && child.try_wait().unwrap().is_none() {
+        let before = store.get("counter").await.unwrap().unwrap().etag;
+        while store.get("counter").await.unwrap().unwrap().etag == before && child.try_wait().unwrap().is_none() {
             tokio::task::yield_now().await;
         }
         child.kill().unwrap();
