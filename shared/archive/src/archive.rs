@@ -238,3 +238,115 @@ pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<Bytes, ArchiveError
     bytes.push(b'\n');
     Ok(bytes.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Fault, Operation};
+    use crate::testing::{TENANT, World};
+
+    const OTHER: TenantId = TenantId::from_bytes([1; 16]);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_archive_is_made_once_and_opened_ever_after() {
+        let world = World::new();
+        assert!(world.try_open(TENANT).await.unwrap().is_none());
+        assert!(world.evidence.list("").await.unwrap().is_empty(), "looking writes nothing");
+        let made = world.try_create(TENANT, 1).await.unwrap();
+        assert_eq!(made.id(), world.try_create(TENANT, 2).await.unwrap().id());
+        assert_eq!(made.id(), world.try_open(TENANT).await.unwrap().unwrap().id());
+        let file = world.evidence.get(layout::ARCHIVE_FILE).await.unwrap().unwrap().bytes;
+        let expected = format!(
+            r#"{{"format":1,"archive_id":"{}","tenant_id":"{TENANT}","created_at":"2026-11-25T03:00:00Z"}}"#,
+            made.id()
+        );
+        assert_eq!(file, format!("{expected}\n"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_loses_the_race_to_make_it_opens_the_winner_s() {
+        let random = Arc::new(domain::SeededRandom::new(3));
+        for _ in 0..20 {
+            let world = World::by_chance(&random, 200);
+            let (a, b) = tokio::join!(world.try_create(TENANT, 1), world.try_create(TENANT, 2));
+            assert_eq!(a.unwrap().id(), b.unwrap().id());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_this_tenant_s_archive_is_refused_untouched() {
+        let file = |format: u64, tenant: TenantId| {
+            format!(
+                r#"{{"format":{format},"archive_id":"{tenant}","tenant_id":"{tenant}","created_at":"2026-01-01T00:00:00Z","x":0}}"#
+            )
+        };
+        type Expected = fn(&OpenError) -> bool;
+        let cases: [(&str, String, Expected); 8] = [
+            ("archive.json", file(1, OTHER), |error| matches!(error, OpenError::ForeignTenant { found: OTHER, .. })),
+            ("archive.json", file(2, TENANT), |error| matches!(error, OpenError::NewerFormat { found: 2 })),
+            ("archive.json", r#"{"format":7}"#.to_owned(), |error| {
+                matches!(error, OpenError::NewerFormat { found: 7 })
+            }),
+            ("archive.json", file(0, TENANT), |error| matches!(error, OpenError::NotAnArchive(_))),
+            ("archive.json", r#"{"format":1}"#.to_owned(), |error| matches!(error, OpenError::NotAnArchive(_))),
+            ("archive.json", String::new(), |error| matches!(error, OpenError::NotAnArchive(_))),
+            ("ledger/x", String::new(), |error| matches!(error, OpenError::NotAnArchive(_))),
+            ("holiday.jpg", String::new(), |error| matches!(error, OpenError::NotAnArchive(_))),
+        ];
+        for (key, content, expected) in cases {
+            let world = World::new();
+            world.evidence.overwrite(key, content.clone());
+            for error in [world.try_open(TENANT).await.unwrap_err(), world.try_create(TENANT, 1).await.unwrap_err()] {
+                assert!(expected(&error), "{key} {content}: {error}");
+            }
+            assert_eq!(world.evidence.list("").await.unwrap(), [key]);
+            assert_eq!(world.evidence.get(key).await.unwrap().unwrap().bytes, content);
+        }
+        let world = World::new();
+        world.evidence.overwrite("archive.json", file(1, TENANT));
+        assert!(world.try_open(TENANT).await.unwrap().is_some(), "members it does not know do not matter");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_never_taken_for_absence() {
+        let world = World::new();
+        for operation in [Operation::Get, Operation::List] {
+            world.evidence_faults.fail_next(operation, "", Fault::Denied);
+            assert!(matches!(world.try_create(TENANT, 1).await, Err(OpenError::Store(ArchiveError::Store(_)))));
+        }
+        assert!(world.evidence.list("").await.unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_repeated_until_certain_and_not_for_ever() {
+        let world = World::new();
+        let archive = world.archive().await;
+        for fault in [Fault::Lost, Fault::Late, Fault::Unanswered] {
+            world.evidence_faults.fail_next(Operation::Put, "a", fault);
+        }
+        assert!(matches!(archive.put_once("a", "1".into()).await.unwrap(), PutOnce::Own));
+        world.evidence_faults.fail_next(Operation::Get, "a", Fault::Lost);
+        assert_eq!(archive.get("a").await.unwrap().unwrap(), "1");
+        match archive.put_once("a", "2".into()).await.unwrap() {
+            PutOnce::Other(object) => assert_eq!(object.bytes, "1"),
+            other => panic!("{other:?}"),
+        }
+
+        let (before, began) = (world.evidence_faults.operations().puts, archive.clock().now());
+        for _ in 0..100 {
+            world.evidence_faults.fail_next(Operation::Put, "b", Fault::Lost);
+        }
+        assert!(matches!(archive.put_once("b", "1".into()).await, Err(ArchiveError::Unknown(_))));
+        assert_eq!(world.evidence_faults.operations().puts - before, u64::from(ATTEMPTS));
+        let waited = archive.clock().now().duration_since(began).as_secs();
+        assert!((5..=20).contains(&waited), "{waited}");
+        world.evidence_faults.fail_next(Operation::Put, "c", Fault::Denied);
+        assert!(matches!(archive.put_once("c", "1".into()).await, Err(ArchiveError::Store(_))));
+    }
+
+    #[test]
+    fn errors_tell_no_content_and_end_without_a_stop() {
+        let error = OpenError::ForeignTenant { found: OTHER, expected: TENANT }.to_string();
+        assert!(error.contains(&OTHER.to_string()) && !error.ends_with('.'));
+    }
+}

@@ -254,3 +254,160 @@ impl Archive {
         Err(ArchiveError::Unknown(StoreError { kind, operation: "put", key, source: None }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Fault, Operation};
+    use crate::store::Store as _;
+    use crate::testing::{USER, World, time};
+    use domain::Window;
+
+    const OVERLAP: SignedDuration = SignedDuration::from_hours(72);
+
+    fn covered(from: &str, to: &str) -> Option<Coverage> {
+        Some(Coverage::first(Window::new(time(from), time(to)).unwrap()))
+    }
+
+    fn log(next: u64, items: &[u8]) -> KnownLog {
+        let mut known = KnownLog { next, items: KnownItems::default() };
+        items.iter().for_each(|item| known.items.insert(ItemHash([*item; 16])));
+        known
+    }
+
+    fn month(text: &str) -> Month {
+        text.parse().unwrap()
+    }
+
+    fn filled() -> Checkpoint {
+        let mut checkpoint = Checkpoint {
+            coverage: covered("2026-11-01T00:00:00Z", "2026-11-24T00:00:00Z"),
+            months: [(month("2026-11"), log(3, &[2, 1])), (Month::UNKNOWN, log(1, &[]))].into(),
+            runs: Vec::new(),
+        };
+        checkpoint.run_mut(&"r".parse().unwrap()).shown = true;
+        checkpoint
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_checkpoint_reads_as_it_was_stored() {
+        let world = World::new();
+        let archive = world.archive().await;
+        let mut handle = archive.checkpoint(USER).await.unwrap();
+        assert!(!handle.is_stored());
+        handle.checkpoint = filled();
+        archive.save(&mut handle, OVERLAP).await.unwrap();
+        let read = archive.checkpoint(USER).await.unwrap();
+        assert!(read.is_stored());
+        assert_eq!(read.checkpoint, filled());
+        archive.save(&mut handle, OVERLAP).await.unwrap();
+
+        let key = layout::checkpoint(archive.tenant(), USER);
+        let text = world.state.get(&key).await.unwrap().unwrap().bytes;
+        let expected = format!(
+            concat!(
+                r#"{{"format":1,"archive_id":"{}","coverage":{{"from":"2026-11-01T00:00:00Z","to":"2026-11-24T00:00:00Z"}},"#,
+                r#""months":{{"unknown":{{"next":1,"items":""}},"2026-11":{{"next":3,"items":"{}"}}}},"#,
+                r#""runs":[{{"run_id":"r","window":null,"before":null,"read":null,"other_windows":[],"shown":true,"#,
+                r#""failed":null,"class":null,"reason":null,"piece_seconds":null,"segments":[],"quarantine":[]}}]}}"#
+            ),
+            archive.id(),
+            BASE64.encode([[1; 16], [2; 16]].concat())
+        );
+        assert_eq!(text, format!("{expected}\n"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_foreign_or_broken_counts_as_absent_and_is_replaced() {
+        let world = World::new();
+        let archive = world.archive().await;
+        let key = layout::checkpoint(archive.tenant(), USER);
+        let good = String::from_utf8(filled().to_bytes(archive.id()).unwrap().to_vec()).unwrap();
+        let foreign = ArchiveId::from_bytes([9; 16]).to_string();
+        let broken = [
+            String::new(),
+            good.replace(&archive.id().to_string(), &foreign),
+            good.replace("\"format\":1", "\"format\":2"),
+            good.replace("\"next\":3", "\"next\":0"),
+            good.replace("AQEBAQEB", "AQEB"),
+            good[..good.len() - 2].to_owned(),
+        ];
+        for content in broken {
+            assert_ne!(content, good);
+            world.state.overwrite(&key, content);
+            let mut handle = archive.checkpoint(USER).await.unwrap();
+            assert!(!handle.is_stored());
+            assert_eq!(handle.checkpoint, Checkpoint::default());
+            handle.checkpoint = filled();
+            archive.save(&mut handle, OVERLAP).await.unwrap();
+            assert_eq!(archive.checkpoint(USER).await.unwrap().checkpoint, filled());
+        }
+        world.state_faults.fail_next(Operation::Get, "state/", Fault::Denied);
+        assert!(matches!(archive.checkpoint(USER).await, Err(ArchiveError::Store(_))), "a 403 is never absence");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_writers_store_what_both_know() {
+        let world = World::new();
+        let archive = world.archive().await;
+        let (mut a, mut b) = (archive.checkpoint(USER).await.unwrap(), archive.checkpoint(USER).await.unwrap());
+        a.checkpoint = filled();
+        archive.save(&mut a, OVERLAP).await.unwrap();
+        b.checkpoint.coverage = covered("2026-11-20T00:00:00Z", "2026-11-25T00:00:00Z");
+        b.checkpoint.months = [(month("2026-11"), log(2, &[1])), (month("2026-10"), log(5, &[7]))].into();
+        b.checkpoint.run_mut(&"s".parse().unwrap());
+        archive.save(&mut b, OVERLAP).await.unwrap();
+
+        let both = archive.checkpoint(USER).await.unwrap().checkpoint;
+        assert_eq!(both, b.checkpoint);
+        assert_eq!(both.coverage, covered("2026-11-01T00:00:00Z", "2026-11-25T00:00:00Z"));
+        assert_eq!(both.months[&month("2026-11")], log(3, &[1, 2]), "the larger next wins with its items");
+        assert_eq!(both.months[&month("2026-10")], log(5, &[7]));
+        let runs: Vec<&str> = both.runs.iter().map(|line| line.run_id.as_str()).collect();
+        assert_eq!(runs, ["r", "s"], "newest last");
+
+        // Whose version is old merges too, whoever comes first.
+        a.checkpoint.run_mut(&"t".parse().unwrap());
+        archive.save(&mut a, OVERLAP).await.unwrap();
+        assert_eq!(a.checkpoint.runs.len(), 3);
+        assert_eq!(a.checkpoint.coverage, both.coverage);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_answer_is_no_other_writer() {
+        for fault in [Fault::Lost, Fault::Unanswered, Fault::Late] {
+            let world = World::new();
+            let archive = world.archive().await;
+            let mut handle = archive.checkpoint(USER).await.unwrap();
+            handle.checkpoint = filled();
+            for _ in 0..2 {
+                world.state_faults.fail_next(Operation::Put, "state/", fault);
+                archive.save(&mut handle, OVERLAP).await.unwrap();
+                world.state_faults.land().await;
+                assert_eq!(archive.checkpoint(USER).await.unwrap().checkpoint, filled(), "{fault:?}");
+                handle.checkpoint = filled();
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_logs_of_two_months_and_of_none_are_kept_and_only_eight_runs() {
+        let world = World::new();
+        let archive = world.archive().await;
+        let mut handle = archive.checkpoint(USER).await.unwrap();
+        for text in ["2026-12", "2026-11", "2026-10", "2026-09", "unknown"] {
+            handle.checkpoint.learn(month(text), log(1, &[]));
+        }
+        for n in 0..12 {
+            let run: RunId = format!("r{n}").parse().unwrap();
+            handle.checkpoint.run_mut(&run).piece_seconds = Some(n);
+        }
+        archive.save(&mut handle, OVERLAP).await.unwrap();
+        let read = archive.checkpoint(USER).await.unwrap().checkpoint;
+        assert_eq!(read.months.keys().map(Month::to_string).collect::<Vec<_>>(), ["unknown", "2026-10", "2026-11"]);
+        assert_eq!(
+            read.runs.iter().map(|line| line.piece_seconds).collect::<Vec<_>>(),
+            (4..12).map(Some).collect::<Vec<_>>()
+        );
+    }
+}

@@ -107,3 +107,114 @@ impl Archive {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::error::Integrity;
+    use crate::store::Store as _;
+    use crate::testing::{TENANT, World};
+
+    fn producer() -> Producer {
+        Producer { name: "test".to_owned(), version: "1".to_owned(), commit: "c".to_owned() }
+    }
+
+    fn run(n: usize) -> RunId {
+        format!("run-{n}").parse().unwrap()
+    }
+
+    async fn close(archive: &Archive, n: usize) -> Result<LedgerHead, ArchiveError> {
+        archive.append_ledger(&run(n), Vec::new(), producer()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_are_linked_and_a_run_is_closed_once() {
+        let world = World::new();
+        let archive = world.archive().await;
+        assert_eq!(archive.closed(&run(1)).await.unwrap(), None);
+        let first = close(&archive, 1).await.unwrap();
+        let second = close(&archive, 2).await.unwrap();
+        assert_eq!((first.n, second.n), (1, 2));
+        assert_eq!(close(&archive, 1).await.unwrap(), first);
+        assert_eq!(archive.closed(&run(2)).await.unwrap(), Some(second.clone()));
+        assert_eq!(archive.closed(&run(3)).await.unwrap(), None);
+
+        let stored = world.evidence.get(&layout::ledger_entry(TENANT, 2)).await.unwrap().unwrap().bytes;
+        assert_eq!(jsonl::sha256_hex(&stored), second.sha256);
+        let expected = format!(
+            concat!(
+                r#"{{"n":2,"previous":"{}","run_id":"run-2","files":[],"closed_at":"2026-11-25T03:00:00Z","#,
+                r#""producer":{{"name":"test","version":"1","commit":"c"}}}}"#
+            ),
+            first.sha256
+        );
+        assert_eq!(stored, format!("{expected}\n"));
+        let ledger = archive.ledger().await.unwrap();
+        assert_eq!(ledger.iter().map(|(head, _)| head.n).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(ledger[0].1.previous, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_close_at_once_each_run_has_one_entry_and_the_chain_holds() {
+        let random = Arc::new(domain::SeededRandom::new(5));
+        for round in 0..40 {
+            let world = World::by_chance(&random, 300);
+            let archive = world.archive().await;
+            let mut tasks = tokio::task::JoinSet::new();
+            for task in 0..6 {
+                let archive = archive.clone();
+                tasks.spawn(async move { (task % 3, close(&archive, task % 3).await) });
+            }
+            let heads = tasks.join_all().await;
+            world.evidence_faults.fail_by_chance(0);
+            world.evidence_faults.land().await;
+            let ledger = archive.ledger().await.unwrap();
+            let mut previous = None;
+            for (head, entry) in &ledger {
+                assert_eq!(entry.previous, previous, "round {round}");
+                previous = Some(head.sha256.clone());
+            }
+            let mut runs: Vec<RunId> = ledger.iter().map(|(_, entry)| entry.run_id.clone()).collect();
+            runs.sort();
+            runs.dedup();
+            assert_eq!(runs.len(), ledger.len(), "round {round}: a run has one entry");
+            for (n, head) in heads {
+                if let Ok(head) = head {
+                    assert_eq!(archive.closed(&run(n)).await.unwrap(), Some(head), "round {round}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_entry_is_damage() {
+        let world = World::new();
+        let archive = world.archive().await;
+        for n in 1..=3 {
+            close(&archive, n).await.unwrap();
+        }
+        world.evidence.remove(&layout::ledger_entry(TENANT, 1));
+        let Err(ArchiveError::Integrity(Integrity::Gap { number: 1, .. })) = close(&archive, 4).await else {
+            panic!("a gap was not seen")
+        };
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_older_than_the_run_are_not_read() {
+        let world = World::new();
+        let archive = world.archive().await;
+        for n in 1..=40 {
+            close(&archive, n).await.unwrap();
+        }
+        archive.clock().sleep(std::time::Duration::from_secs(30 * 24 * 3600)).await;
+        archive.put_run(&crate::runs::tests::run_file(&run(41), archive.clock().now())).await.unwrap();
+        let before = world.evidence_faults.operations().gets;
+        let head = close(&archive, 41).await.unwrap();
+        assert_eq!(head.n, 41);
+        assert!(world.evidence_faults.operations().gets - before <= 2 + READS_AT_ONCE as u64);
+        assert_eq!(archive.closed(&run(41)).await.unwrap(), Some(head));
+        assert!(archive.closed(&run(7)).await.unwrap().is_some(), "a run without run.json is looked for everywhere");
+    }
+}

@@ -133,3 +133,87 @@ mod failure_name {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{attempt, time};
+    use domain::Unavailability;
+
+    fn window(from: i64, to: i64) -> Option<Window> {
+        let at = |hour| time("2026-11-01T00:00:00Z") + jiff::SignedDuration::from_hours(hour);
+        Some(Window::new(at(from), at(to)).unwrap())
+    }
+
+    fn line(read: Option<Window>) -> RunProgress {
+        RunProgress { read, ..RunProgress::new("r".parse().unwrap()) }
+    }
+
+    fn segment(key: &str, number: u64) -> RunSegment {
+        RunSegment { key: key.to_owned(), lines: 1, sha256: String::new(), attempt_id: attempt(number) }
+    }
+
+    #[test]
+    fn a_line_reads_as_it_was_written() {
+        let mut progress = line(window(0, 5));
+        progress.failed = Some(Failure::BadPage);
+        progress.ended = Some(Class::Unavailable(Unavailability::Gone));
+        progress.before = window(1, 2).map(Coverage::first);
+        progress.segments.push(segment("k", 1));
+        let text = serde_json::to_string(&progress).unwrap();
+        assert!(text.contains(r#""failed":"bad-page","class":"unavailable","reason":"gone""#), "{text}");
+        assert_eq!(serde_json::from_str::<RunProgress>(&text).unwrap(), progress);
+        assert!(serde_json::from_str::<RunProgress>(&text.replace("bad-page", "new-reason")).is_err());
+    }
+
+    #[test]
+    fn who_read_further_knows_where_to_go_on() {
+        let ours = RunProgress { failed: Some(Failure::BadPage), piece_seconds: Some(1), ..line(window(0, 5)) };
+        let theirs = RunProgress { piece_seconds: Some(9), shown: true, ..line(window(0, 8)) };
+        for (mut one, other) in [(ours.clone(), theirs.clone()), (theirs, ours)] {
+            one.merge(other);
+            assert_eq!((one.read, one.failed, one.piece_seconds, one.shown), (window(0, 8), None, Some(9), true));
+            assert!(one.other_windows.is_empty());
+        }
+    }
+
+    #[test]
+    fn as_far_as_each_other_they_keep_the_failure_and_the_shorter_piece() {
+        let ours = RunProgress { piece_seconds: Some(4), ..line(window(0, 5)) };
+        let theirs = RunProgress { failed: Some(Failure::BadPage), piece_seconds: Some(2), ..line(window(0, 5)) };
+        for (mut one, other) in [(ours.clone(), theirs.clone()), (theirs, ours)] {
+            one.merge(other);
+            assert_eq!((one.failed, one.piece_seconds), (Some(Failure::BadPage), Some(2)));
+        }
+    }
+
+    #[test]
+    fn nothing_that_was_read_or_put_is_forgotten() {
+        let mut ours = RunProgress {
+            other_windows: vec![window(20, 22).unwrap()],
+            segments: vec![segment("b", 1)],
+            ..line(window(0, 5))
+        };
+        let theirs = RunProgress {
+            other_windows: vec![window(1, 2).unwrap(), window(20, 21).unwrap(), window(10, 12).unwrap()],
+            segments: vec![segment("a", 2), segment("b", 1)],
+            ended: Some(Class::Exported),
+            quarantine: vec![QuarantineRef { key: "q".to_owned(), sha256: String::new() }],
+            ..line(None)
+        };
+        ours.merge(theirs);
+        assert_eq!(ours.other_windows, [window(10, 12).unwrap(), window(20, 22).unwrap()]);
+        assert_eq!(ours.segments, [segment("a", 2), segment("b", 1)]);
+        assert_eq!((ours.ended, ours.quarantine.len()), (Some(Class::Exported), 1));
+    }
+
+    #[test]
+    fn the_window_that_was_stored_first_stays() {
+        let before = window(0, 1).map(Coverage::first);
+        let mut ours = RunProgress { window: window(0, 9), before: window(0, 2).map(Coverage::first), ..line(None) };
+        ours.merge(line(None));
+        assert_eq!(ours.window, window(0, 9));
+        ours.merge(RunProgress { window: window(1, 9), before, ..line(None) });
+        assert_eq!((ours.window, ours.before), (window(1, 9), before));
+    }
+}

@@ -159,3 +159,6 @@ fn decode_lines<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<Vec<T>, 
 pub(crate) fn decode_json<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, ArchiveError> {
     serde_json::from_slice(bytes).map_err(|_| ArchiveError::undecodable(key))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
