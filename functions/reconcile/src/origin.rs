@@ -21,7 +21,7 @@ const MAX_COMPARISONS: u32 = 100_000;
 /// A receipt, as far as it matters to the search.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// Its lines of users whom an optional receipt names.
+    /// Its lines of users whose line differs or whom an optional receipt names.
     pub(crate) lines: Vec<ReceiptLine>,
     /// Whether the users file may have been made without it: only of a receipt that names a user whose line differs.
     pub(crate) optional: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Candidate {
 
 /// Of these receipts, those that unite to the lines given; `None` if no choice does, or none was found in bounded time.
 ///
-/// `targets` are the lines, as they lie in the archive, of all users that an optional receipt names.
+/// `targets` are the lines, as they lie in the archive, of all users whose line differs or whom an optional receipt names.
 pub(crate) fn made_from(
     run: &RunId,
     targets: &BTreeMap<UserId, UserLine>,
@@ -240,17 +240,19 @@ mod tests {
     fn receipts() -> impl Strategy<Value = Receipts> {
         let line = (1_u8..5, 0_u64..3, 0_u64..3, any::<bool>());
         proptest::collection::vec(proptest::collection::vec(line, 0..4), 0..7).prop_map(|receipts| {
-            let attempts = (1_u8..).zip(receipts);
             let lines = |(attempt, lines): (u8, Vec<(u8, u64, u64, bool)>)| {
-                lines
-                    .into_iter()
-                    .map(|(user, new, held, handed_over)| {
-                        let line = read(user, attempt, new, held);
-                        ReceiptLine { class: line.class.filter(|_| !handed_over), ..line }
-                    })
-                    .collect()
+                let made = (0_u64..).zip(lines).map(|(index, (user, new, held, handed_over))| {
+                    let line = read(user, attempt, new, held);
+                    let own = segment(u64::from(attempt) * 10 + index, new, false);
+                    ReceiptLine {
+                        class: line.class.filter(|_| !handed_over),
+                        segments: if new > 0 { vec![own] } else { Vec::new() },
+                        ..line
+                    }
+                });
+                made.collect()
             };
-            attempts.map(lines).collect()
+            (1_u8..).zip(receipts).map(lines).collect()
         })
     }
 

@@ -102,7 +102,7 @@ pub(crate) async fn receipts_of(
     }
     let differs = |line: &&UserLine| there.get(&line.user_id) != Some(line);
     let differing: BTreeSet<UserId> = united.iter().filter(differs).map(|line| line.user_id).collect();
-    let (mut optional, mut concerned) = (Vec::new(), BTreeSet::new());
+    let (mut optional, mut concerned) = (Vec::new(), differing.clone());
     for receipt in &receipts {
         let mut users = BTreeSet::new();
         archive.read_lines(&receipt.file.key, |line: ReceiptLine| _ = users.insert(line.user_id)).await?;
