@@ -69,7 +69,7 @@ pub enum Answer {
     /// Of every run that was open.
     All {
         /// Their answers, in the order of the run ids.
-        runs: Vec<Answer>,
+        runs: Vec<Self>,
     },
 }
 

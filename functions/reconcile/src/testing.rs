@@ -13,8 +13,8 @@ use archive::{Archive, Stores, layout};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
-    AttemptId, Class, Clock, Deadline, Kind, Message, RunId, ScaledClock, SeededRandom, TenantId, Timestamp, UserId,
-    Window,
+    AttemptId, Class, Clock, Deadline, Kind, Message, Random, RunId, ScaledClock, SeededRandom, TenantId, Timestamp,
+    UserId, Window,
 };
 use jiff::SignedDuration;
 use queue::{InProcessQueue, Options, Queue};
@@ -114,6 +114,12 @@ pub(crate) fn producer() -> Producer {
     Producer { name: "reconcile".to_owned(), version: "0.1.0".to_owned(), commit: "0".to_owned() }
 }
 
+/// An archive in one store.
+pub(crate) fn stores<S: Store + 'static>(store: &Arc<S>) -> Stores {
+    let store: Arc<dyn Store> = Arc::<S>::clone(store);
+    Stores { evidence: Arc::clone(&store), state: store }
+}
+
 type Hook = Box<dyn FnOnce() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// A store in which other things happen while one waits for it.
@@ -135,7 +141,7 @@ impl fmt::Debug for Busy {
 
 impl Busy {
     async fn give_way(&self) {
-        for _ in 0..self.dice.as_ref().map_or(0, |dice| domain::Random::below(dice, 8)) {
+        for _ in 0..self.dice.as_ref().map_or(0, |dice| dice.below(8)) {
             tokio::task::yield_now().await;
         }
     }
@@ -198,10 +204,10 @@ impl World {
     pub(crate) async fn with(run: RunFile, roster: &[RosterLine]) -> Self {
         let store = Arc::new(MemoryStore::new());
         let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new("2026-11-24T04:00:00Z".parse().unwrap(), 1.0));
-        let random = Arc::new(SeededRandom::new(1));
-        let queue = InProcessQueue::new(Options::default(), Arc::clone(&clock), random.clone());
-        let stores = Stores { evidence: store.clone(), state: store.clone() };
-        let archive = Archive::open_or_create(stores.clone(), tenant(), Arc::clone(&clock), random.clone());
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
+        let queue = InProcessQueue::new(Options::default(), Arc::clone(&clock), Arc::clone(&random));
+        let stores = stores(&store);
+        let archive = Archive::open_or_create(stores.clone(), tenant(), Arc::clone(&clock), Arc::clone(&random));
         let archive = archive.await.unwrap();
         let deps = Deps {
             stores,
@@ -226,7 +232,7 @@ impl World {
     /// The same world, whose store is busy.
     pub(crate) fn busy(&self, before: Option<(&'static str, Hook)>, killed_at: Option<&'static str>) -> Self {
         self.over(Busy {
-            inner: self.store.clone(),
+            inner: Arc::clone(&self.store),
             before: Mutex::new(before),
             killed_at: Mutex::new(killed_at),
             dice: None,
@@ -236,13 +242,13 @@ impl World {
     /// The same world, whose store gives way at random.
     pub(crate) fn slow(&self, seed: u64) -> Self {
         let dice = Some(SeededRandom::new(seed));
-        self.over(Busy { inner: self.store.clone(), before: Mutex::new(None), killed_at: Mutex::new(None), dice })
+        self.over(Busy { inner: Arc::clone(&self.store), before: Mutex::new(None), killed_at: Mutex::new(None), dice })
     }
 
     fn over(&self, store: Busy) -> Self {
         let store = Arc::new(store);
         let mut world = self.clone();
-        world.deps.stores = Stores { evidence: store.clone(), state: store };
+        world.deps.stores = stores(&store);
         world
     }
 
@@ -331,9 +337,8 @@ impl World {
                 copy.overwrite(&key, self.store.get(&key).await.unwrap().unwrap().bytes);
             }
         }
-        let stores = Stores { evidence: copy.clone(), state: copy };
         let random = Arc::new(SeededRandom::new(2));
-        let copy = Archive::open(stores, tenant(), Arc::clone(&self.clock), random).await.unwrap().unwrap();
+        let copy = Archive::open(stores(&copy), tenant(), Arc::clone(&self.clock), random).await.unwrap().unwrap();
         let users: Vec<UserLine> = copy.users(&run_id()).await.unwrap().unwrap();
         let planned: Vec<UserId> = users.iter().map(|line| line.user_id).collect();
         let tally = Tally::read(&copy, &run_id(), &planned).await.unwrap();

@@ -10,7 +10,7 @@ use domain::{Class, Deadline, Failure, Kind, Message, RunId};
 use jiff::SignedDuration;
 use queue::{Depth, Outgoing, Queue, QueueError};
 
-use crate::testing::{World, line, roster_line, run_file, run_id, user};
+use crate::testing::{World, line, roster_line, run_file, run_id, stores, user};
 use crate::{Answer, ReconcileError, handle, resend_missing};
 
 const FAILED: Class = Class::Failed(Failure::ServerError);
@@ -72,7 +72,7 @@ async fn a_user_without_a_class_is_sent_three_times_then_the_run_closes_incomple
         Message { run_id: run_id(), user_id: user(3), from: None, to: run_file(3).to, not_after: None, hops: 0 };
     for round in 1..=3 {
         assert_eq!(world.waiting().await, 1, "{round}");
-        assert_eq!(world.drain().await, [expected.clone()], "{round}");
+        assert_eq!(world.drain().await, std::slice::from_ref(&expected), "{round}");
     }
     let closed = world.closed().await;
     assert_eq!(world.drain().await, []);
@@ -279,8 +279,7 @@ async fn what_is_not_there_is_told() {
     assert!(error.to_string().contains("run is no field"), "{error}");
 
     let mut deps = world.deps.clone();
-    let empty = Arc::new(MemoryStore::new());
-    deps.stores = archive::Stores { evidence: empty.clone(), state: empty };
+    deps.stores = stores(&Arc::new(MemoryStore::new()));
     assert_eq!(handle(b"{}", deadline, &deps).await.unwrap(), Answer::All { runs: Vec::new() });
     assert!(matches!(handle(br#"{"runId":"x"}"#, deadline, &deps).await, Err(ReconcileError::UnknownRun(_))));
 }
