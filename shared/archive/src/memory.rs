@@ -34,6 +34,11 @@ impl MemoryStore {
         self.lock().put(key, bytes.into());
     }
 
+    /// Everything it holds, for a reader outside the program.
+    pub fn objects(&self) -> BTreeMap<String, Bytes> {
+        self.lock().by_key.iter().map(|(key, (bytes, _))| (key.clone(), bytes.clone())).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Objects> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 /// A source of random bits.
-pub trait Random: Send + Sync {
+pub trait Random: Send + Sync + std::fmt::Debug {
     /// 64 random bits.
     fn u64(&self) -> u64;
 
