@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use archive::records::{Asked, Why};
 use domain::{Deadline, GroupId, UserId};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use graph::{DirectoryUser, GraphClient, GraphError};
+use graph::{DirectoryUser, GraphClient};
 
 use crate::payload::{Principal, Request};
 use crate::{FanOutError, Fault, Faults};
@@ -170,13 +170,9 @@ async fn union(
     for (index, group) in groups.iter().enumerate() {
         match graph.group_members(*group, by).await {
             Ok(mut found) => members.append(&mut found),
-            Err(error) if is_unknown(&error) => return Ok(Err(index)),
+            Err(error) if error.status() == Some(404) => return Ok(Err(index)),
             Err(error) => return Err(FanOutError::Graph(error)),
         }
     }
     Ok(Ok(members))
-}
-
-fn is_unknown(error: &GraphError) -> bool {
-    matches!(error, GraphError::Unavailable(_)) || error.status() == Some(404)
 }
