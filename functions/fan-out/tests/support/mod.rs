@@ -21,43 +21,43 @@ use queue::{Depth, InProcessQueue, Options, Outgoing, Queue, QueueError};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-pub const TENANT: TenantId = TenantId::from_bytes([0xaa; 16]);
-pub const NOW: &str = "2026-11-24T03:00:20Z";
-pub const DAILY: &str = r#"{"scheduledTime":"2026-11-24T03:00:00Z"}"#;
+pub(crate) const TENANT: TenantId = TenantId::from_bytes([0xaa; 16]);
+pub(crate) const NOW: &str = "2026-11-24T03:00:20Z";
+pub(crate) const DAILY: &str = r#"{"scheduledTime":"2026-11-24T03:00:00Z"}"#;
 const PLAN: &str = "3f30311c-6b1e-48a4-ab79-725b469da960";
 const SKU: &str = "639dec6b-bb19-468b-871c-c5c441c4b0cb";
 const OTHER_SKU: &str = "05e9a617-0261-4cee-bb44-138d3ef5d965";
 
-pub fn user(n: u8) -> UserId {
+pub(crate) fn user(n: u8) -> UserId {
     UserId::from_bytes([n; 16])
 }
 
-pub fn group(n: u8) -> String {
+pub(crate) fn group(n: u8) -> String {
     UserId::from_bytes([n; 16]).to_string()
 }
 
-pub fn time(text: &str) -> Timestamp {
+pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// What the directory knows, and what it was asked.
 #[derive(Debug)]
-pub struct Directory {
+pub(crate) struct Directory {
     clock: Arc<dyn Clock>,
     /// Seconds that Graph's clock is ahead of ours.
-    pub ahead: AtomicI64,
-    pub state: Mutex<State>,
+    pub(crate) ahead: AtomicI64,
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     /// Users by number: whether they hold the licence with the plan on (`Some(true)`), off, or not at all.
-    pub users: BTreeMap<u8, Option<bool>>,
-    pub groups: BTreeMap<u8, Vec<u8>>,
-    pub grants: bool,
-    pub consent: bool,
+    pub(crate) users: BTreeMap<u8, Option<bool>>,
+    pub(crate) groups: BTreeMap<u8, Vec<u8>>,
+    pub(crate) grants: bool,
+    pub(crate) consent: bool,
     /// Path and query of every directory request.
-    pub asked: Vec<String>,
+    pub(crate) asked: Vec<String>,
 }
 
 impl State {
@@ -140,17 +140,17 @@ impl Transport for Directory {
 }
 
 /// Everything a fan-out works with.
-pub struct World {
-    pub directory: Arc<Directory>,
-    pub store: Arc<MemoryStore>,
-    pub queue: InProcessQueue,
-    pub clock: Arc<dyn Clock>,
-    pub deps: Deps,
+pub(crate) struct World {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) queue: InProcessQueue,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) deps: Deps,
 }
 
 impl World {
     /// A tenant of five users: 1, 2 and 3 licensed, 4 with the plan switched off, 5 unlicensed.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(time(NOW), 1.0));
         let random = Arc::new(SeededRandom::new(1));
         let state = State {
@@ -187,16 +187,16 @@ impl World {
         Self { directory, store, queue, clock, deps }
     }
 
-    pub fn directory(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn directory(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.directory.state.lock().unwrap());
     }
 
     /// The directory requests since the last look.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.directory.state.lock().unwrap().asked)
     }
 
-    pub async fn call(&self, payload: &str) -> Result<Answer, FanOutError> {
+    pub(crate) async fn call(&self, payload: &str) -> Result<Answer, FanOutError> {
         let invocation = Invocation {
             request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
             deadline: Deadline::at(self.clock.now() + SignedDuration::from_mins(14)),
@@ -205,12 +205,12 @@ impl World {
     }
 
     /// The answer as JSON.
-    pub async fn answer(&self, payload: &str) -> Value {
+    pub(crate) async fn answer(&self, payload: &str) -> Value {
         serde_json::to_value(self.call(payload).await.unwrap()).unwrap()
     }
 
     /// The messages in the queue, by user. They are in flight afterwards.
-    pub async fn messages(&self) -> Vec<Message> {
+    pub(crate) async fn messages(&self) -> Vec<Message> {
         let deliveries = self.queue.receive(usize::MAX).await;
         let mut messages: Vec<Message> =
             deliveries.iter().map(|delivery| Message::from_body(&delivery.body).unwrap()).collect();
@@ -218,11 +218,11 @@ impl World {
         messages
     }
 
-    pub async fn keys(&self) -> Vec<String> {
+    pub(crate) async fn keys(&self) -> Vec<String> {
         self.store.list("").await.unwrap()
     }
 
-    pub async fn archive(&self) -> archive::Archive {
+    pub(crate) async fn archive(&self) -> archive::Archive {
         archive::Archive::open(
             self.deps.stores.clone(),
             TENANT,
@@ -235,16 +235,16 @@ impl World {
     }
 }
 
-pub fn producer() -> Producer {
+pub(crate) fn producer() -> Producer {
     Producer { name: "fan-out".into(), version: "0.1.0".into(), commit: "test".into() }
 }
 
 /// A store in which two callers meet before each put of a key that ends so: both have looked and found nothing.
 #[derive(Debug)]
-pub struct Meeting {
-    pub store: Arc<MemoryStore>,
-    pub at: &'static str,
-    pub barrier: Barrier,
+pub(crate) struct Meeting {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) at: &'static str,
+    pub(crate) barrier: Barrier,
 }
 
 #[async_trait]
@@ -271,7 +271,7 @@ impl Store for Meeting {
 
 /// A queue that takes nothing.
 #[derive(Debug)]
-pub struct Refusing;
+pub(crate) struct Refusing;
 
 #[async_trait]
 impl Queue for Refusing {
