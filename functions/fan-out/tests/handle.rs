@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use archive::records::{Counts, Exclusion, UserLine, Why};
+use archive::store::Store;
 use archive::{Stores, layout};
 use domain::{Deadline, Kind, RunId, Window};
 use fan_out::{FanOutError, Invocation};
@@ -254,9 +255,10 @@ async fn a_roster_of_another_request_is_not_gone_on_from() {
 async fn of_two_at_once_the_second_goes_on_from_the_first() {
     for at in ["archive.json", "roster.jsonl.zst", "run.json"] {
         let world = World::new();
-        let meeting = Arc::new(Meeting { store: Arc::clone(&world.store), at, barrier: Barrier::new(2) });
+        let meeting: Arc<dyn Store> =
+            Arc::new(Meeting { store: Arc::clone(&world.store), at, barrier: Barrier::new(2) });
         let mut deps = world.deps.clone();
-        deps.stores = Stores { evidence: meeting.clone(), state: meeting };
+        deps.stores = Stores { evidence: Arc::clone(&meeting), state: meeting };
         let invocation = Invocation { request_id: "a", deadline: Deadline::never() };
         let late = async {
             // Later by a second, and with another user: what it would write differs in every file.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use domain::{Clock, Deadline, Message, ScaledClock, SeededRandom, TenantId, Timestamp, UserId};
+use domain::{Clock, Deadline, Message, Random, ScaledClock, SeededRandom, TenantId, Timestamp, UserId};
 use fan_out::{Answer, Deps, FanOutError, Invocation};
 use graph::{ClientSecret, GraphClient, GraphConfig, Response, Transport, TransportError};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -152,7 +152,7 @@ impl World {
     /// A tenant of five users: 1, 2 and 3 licensed, 4 with the plan switched off, 5 unlicensed.
     pub(crate) fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(time(NOW), 1.0));
-        let random = Arc::new(SeededRandom::new(1));
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
         let state = State {
             users: [(1, Some(true)), (2, Some(true)), (3, Some(true)), (4, Some(false)), (5, None)].into(),
             groups: BTreeMap::new(),
@@ -168,14 +168,15 @@ impl World {
             Arc::new(ClientSecret("secret".into())),
             transport,
             Arc::clone(&clock),
-            random.clone(),
+            Arc::clone(&random),
         )
         .unwrap();
         let store = Arc::new(MemoryStore::new());
-        let queue = InProcessQueue::new(Options::default(), Arc::clone(&clock), random.clone());
+        let evidence: Arc<dyn Store> = Arc::<MemoryStore>::clone(&store);
+        let queue = InProcessQueue::new(Options::default(), Arc::clone(&clock), Arc::clone(&random));
         let deps = Deps {
             graph,
-            stores: Stores { evidence: store.clone(), state: store.clone() },
+            stores: Stores { state: Arc::clone(&evidence), evidence },
             tenant: TENANT,
             queue: Arc::new(queue.clone()),
             clock: Arc::clone(&clock),
