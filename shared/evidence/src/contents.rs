@@ -2,35 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Source;
+use crate::archive::ReadError;
 use crate::decode::{DecodeError, MAX_DECODED_BYTES, for_each_line};
 use crate::layout::{self, Key};
 use crate::record::Record;
-use crate::source::SourceError;
-
-/// Why contents could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ContentsError {
-    /// The source failed.
-    #[error("the archive could not be read")]
-    Source(#[from] SourceError),
-    /// A segment is damaged: verify the archive first.
-    #[error("{key} is damaged; verify the archive first")]
-    Damaged {
-        /// The segment.
-        key: String,
-    },
-}
-
-impl ContentsError {
-    fn damaged(key: &str, _: DecodeError) -> Self {
-        Self::Damaged { key: key.to_owned() }
-    }
-}
+use crate::source::{Source, SourceError};
 
 /// Every item of every user of the tenant, in the order of the logs, duplicates included. All of it is in memory: for
 /// tests and small archives.
-pub fn contents(source: &dyn Source, tenant: &str) -> Result<BTreeMap<String, Vec<String>>, ContentsError> {
+pub fn contents(source: &dyn Source, tenant: &str) -> Result<BTreeMap<String, Vec<String>>, ReadError> {
     let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (user, logs) in logs(source, tenant)? {
         let texts = users.entry(user).or_default();
@@ -62,8 +42,8 @@ pub(crate) fn for_each_item(
     source: &dyn Source,
     key: &str,
     mut each: impl FnMut(&Record<'_>),
-) -> Result<(), ContentsError> {
-    let damaged = |error| ContentsError::damaged(key, error);
+) -> Result<(), ReadError> {
+    let damaged = |_| ReadError::Damaged { key: key.to_owned() };
     let bytes = source.read(key)?.ok_or(DecodeError::Zstd).map_err(damaged)?;
     let mut fault = None;
     for_each_line(&bytes, MAX_DECODED_BYTES, |number, line| match Record::parse(line) {
@@ -97,7 +77,7 @@ pub fn compare(
     source: &dyn Source,
     tenant: &str,
     truth: &BTreeMap<String, BTreeSet<String>>,
-) -> Result<Differences, ContentsError> {
+) -> Result<Differences, ReadError> {
     let held = contents(source, tenant)?;
     let mut differences = Differences::default();
     let nothing = (Vec::new(), BTreeSet::new());

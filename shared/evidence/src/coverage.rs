@@ -1,10 +1,23 @@
 //! What of a user's time was read, what was not, and why.
+//!
+//! Coverage is the union of the windows in the users files of closed runs: each was read to its last page, whatever became
+//! of the rest of its run. What of the range asked for is left is an open gap. What a run should have covered and did not,
+//! and a later run did, is a healed one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::archive::{self, Archive, Closed, ReadError};
+use crate::form::Line;
+use crate::layout::RunFile;
+use crate::source::Source;
+use crate::unite::joined;
 
 /// A window `(from, to]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// The instant after which it begins.
     pub from: Timestamp,
@@ -12,20 +25,60 @@ pub struct Window {
     pub to: Timestamp,
 }
 
+impl Window {
+    fn within(self, other: Self) -> Option<Self> {
+        let common = Self { from: self.from.max(other.from), to: self.to.min(other.to) };
+        (common.from < common.to).then_some(common)
+    }
+
+    /// What of it lies in none of these windows, which are sorted and joined.
+    fn without(self, others: &[Self]) -> Vec<Self> {
+        let (mut rest, mut from) = (Vec::new(), self.from);
+        for other in others.iter().filter_map(|other| other.within(self)) {
+            rest.push(Self { from, to: other.from });
+            from = other.to;
+        }
+        rest.push(Self { from, to: self.to });
+        rest.retain(|window| window.from < window.to);
+        rest
+    }
+}
+
+/// Where a window stands written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// The run.
+    pub run: String,
+    /// The window as read.
+    pub window: Window,
+    /// The users file.
+    pub key: String,
+    /// The line in it, from 1.
+    pub line: u64,
+}
+
 /// Time that closed runs read to its end, without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Interval {
     /// From and to.
     pub window: Window,
-    /// How many windows it was read in.
-    pub windows: u64,
-    /// The runs that read them, in the order of the ledger.
-    pub runs: Vec<String>,
+    /// How many times its least read instant was read.
+    pub least_reads: u64,
+    /// The windows it was read in, in the order of the ledger.
+    pub proofs: Vec<Proof>,
+}
+
+impl Interval {
+    /// The runs that read it, in the order of the ledger.
+    pub fn runs(&self) -> Vec<&str> {
+        let mut runs: Vec<&str> = self.proofs.iter().map(|proof| proof.run.as_str()).collect();
+        runs.dedup();
+        runs
+    }
 }
 
 /// Why a run did not cover time that it should have covered.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "why", content = "detail", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// No closed run should have covered it.
     NoRun,
@@ -39,15 +92,33 @@ pub enum Reason {
     Class(String),
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRun => f.write_str("no run"),
+            Self::NotInRoster => f.write_str("not in roster"),
+            Self::Excluded(reason) => write!(f, "excluded({reason})"),
+            Self::Missing => f.write_str("missing"),
+            Self::Class(class) => f.write_str(class),
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Time within what was asked that was not read, or not by the run that should have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// From and to.
     pub window: Window,
-    /// Why: of the runs that should have covered it, each with its reason.
-    pub reasons: Vec<(Reason, Vec<String>)>,
-    /// Ids of failed requests that the receipts name, to show to Microsoft.
-    pub request_ids: Vec<String>,
+    /// Why, each with the runs that should have covered it.
+    pub reasons: BTreeMap<Reason, BTreeSet<String>>,
+    /// Ids of failed requests that the users files name, to show to Microsoft.
+    pub request_ids: BTreeSet<String>,
     /// The run that read it later; an open gap has none.
     pub healed_by: Option<String>,
 }
@@ -68,4 +139,218 @@ impl Coverage {
     pub fn open(&self) -> impl Iterator<Item = &Gap> {
         self.gaps.iter().filter(|gap| gap.healed_by.is_none())
     }
+}
+
+/// The user's coverage within a range, from the closed runs.
+pub fn coverage(source: &dyn Source, user: &str, asked: Window) -> Result<Coverage, ReadError> {
+    let archive = archive::open(source)?;
+    let users = BTreeSet::from([user.to_owned()]);
+    let outcomes = histories(source, &archive, &users)?.remove(user).unwrap_or_default();
+    Ok(cover(asked, &outcomes))
+}
+
+/// What one closed run did for one user.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    run: String,
+    /// What it should have covered.
+    intended: Option<Window>,
+    /// Why it did not read that to its end, if so.
+    fault: Option<Reason>,
+    proofs: Vec<Proof>,
+    request_ids: Vec<String>,
+}
+
+/// What every closed run did for each of these users, in the order of the ledger. Each file is read once, however many
+/// users are asked for; memory grows with users times runs, so whoever asks for all asks in batches.
+pub(crate) fn histories(
+    source: &dyn Source,
+    archive: &Archive,
+    users: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Vec<Outcome>>, ReadError> {
+    let mut histories: BTreeMap<String, Vec<Outcome>> = users.iter().map(|user| (user.clone(), Vec::new())).collect();
+    for closed in &archive.closed {
+        let run = closed.run.run_id.as_str();
+        let mut roster: HashMap<String, Option<String>> = HashMap::new();
+        archive::for_each_on_roster(source, run, |line| {
+            if users.contains(&line.user_id) {
+                roster.insert(line.user_id, line.excluded);
+            }
+        })?;
+        let key = RunFile::Users.key(run);
+        let mut lines: HashMap<String, (u64, Line)> = HashMap::new();
+        archive::for_each_line(source, &key, |number, line: Line| {
+            if users.contains(&line.user_id) {
+                lines.insert(line.user_id.clone(), (number, line));
+            }
+        })?;
+        for (user, outcomes) in &mut histories {
+            outcomes.push(outcome(closed, &key, roster.remove(user), lines.remove(user), outcomes));
+        }
+    }
+    Ok(histories)
+}
+
+/// `roster`: none if the user is not on it, else the reason of an exclusion.
+fn outcome(
+    closed: &Closed,
+    key: &str,
+    roster: Option<Option<String>>,
+    line: Option<(u64, Line)>,
+    before: &[Outcome],
+) -> Outcome {
+    let planned = matches!(roster, Some(None));
+    let fault = match (roster, &line) {
+        (None, _) => Some(Reason::NotInRoster),
+        (Some(Some(reason)), _) => Some(Reason::Excluded(reason)),
+        (Some(None), Some((_, line))) if line.is_read() => None,
+        (Some(None), Some((_, line))) => Some(line.class_text().map_or(Reason::Missing, Reason::Class)),
+        (Some(None), None) => Some(Reason::Missing),
+    };
+    let intended = match closed.intended {
+        // History should cover what lies before everything that was read.
+        None if planned => {
+            let first = before.iter().flat_map(|outcome| &outcome.proofs).map(|proof| proof.window.from).min();
+            first.map(|to| Window { from: Timestamp::MIN, to })
+        }
+        // A run of some users owes nothing to the others.
+        intended => intended.filter(|_| planned || closed.is_whole_tenant()),
+    };
+    let (number, windows, request_ids) = match line {
+        Some((number, line)) => (number, joined(&line.windows), line.request_ids),
+        None => (0, Vec::new(), Vec::new()),
+    };
+    let run = closed.run.run_id.clone();
+    let proof = |window| Proof { run: run.clone(), window, key: key.to_owned(), line: number };
+    Outcome { intended, fault, proofs: windows.into_iter().map(proof).collect(), request_ids, run }
+}
+
+/// Intervals and gaps of a range.
+pub(crate) fn cover(asked: Window, outcomes: &[Outcome]) -> Coverage {
+    let proofs: Vec<&Proof> = outcomes
+        .iter()
+        .flat_map(|outcome| &outcome.proofs)
+        .filter(|proof| proof.window.within(asked).is_some())
+        .collect();
+    let clipped: Vec<Window> = proofs.iter().filter_map(|proof| proof.window.within(asked)).collect();
+    let covered = joined(&clipped);
+    let intervals = covered.iter().map(|window| Interval {
+        window: *window,
+        least_reads: least_reads(*window, &clipped),
+        proofs: proofs
+            .iter()
+            .filter(|proof| proof.window.within(*window).is_some())
+            .map(|proof| (*proof).clone())
+            .collect(),
+    });
+    let mut gaps: Vec<Gap> =
+        asked.without(&covered).into_iter().flat_map(|window| open_gaps(window, outcomes)).collect();
+    gaps.extend(healed_gaps(asked, outcomes));
+    gaps.sort_by_key(|gap| gap.window);
+    Coverage { asked, intervals: intervals.collect(), gaps }
+}
+
+/// How many of the windows hold the instant of the interval that the fewest hold.
+fn least_reads(interval: Window, windows: &[Window]) -> u64 {
+    let mut changes: Vec<(Timestamp, bool)> = Vec::new();
+    for window in windows.iter().filter_map(|window| window.within(interval)) {
+        changes.extend([(window.from, true), (window.to, false)]);
+    }
+    // At one instant the windows that begin come first: the interval has no gap, and its last end is not looked at.
+    changes.sort_unstable_by_key(|(at, begins)| (*at, !begins));
+    let (mut depth, mut least) = (0_u64, u64::MAX);
+    for (place, (at, begins)) in changes.iter().enumerate() {
+        depth = if *begins { depth + 1 } else { depth.saturating_sub(1) };
+        if changes.get(place + 1).is_some_and(|(next, _)| next > at) {
+            least = least.min(depth);
+        }
+    }
+    if least == u64::MAX { 0 } else { least }
+}
+
+impl Gap {
+    fn new(window: Window, healed_by: Option<&str>) -> Self {
+        Self { window, reasons: BTreeMap::new(), request_ids: BTreeSet::new(), healed_by: healed_by.map(str::to_owned) }
+    }
+
+    fn blame(&mut self, outcome: &Outcome) {
+        if let Some(fault) = &outcome.fault {
+            self.reasons.entry(fault.clone()).or_default().insert(outcome.run.clone());
+            self.request_ids.extend(outcome.request_ids.iter().cloned());
+        }
+    }
+
+    fn take(&mut self, next: Self) {
+        self.window.to = self.window.to.max(next.window.to);
+        for (reason, runs) in next.reasons {
+            self.reasons.entry(reason).or_default().extend(runs);
+        }
+        self.request_ids.extend(next.request_ids);
+    }
+}
+
+/// A gap, cut where what the runs owed begins or ends, and put together again where the reasons are the same.
+fn open_gaps(gap: Window, outcomes: &[Outcome]) -> Vec<Gap> {
+    let at_fault: Vec<(&Outcome, Window)> = outcomes
+        .iter()
+        .filter(|outcome| outcome.fault.is_some())
+        .filter_map(|outcome| Some((outcome, outcome.intended?.within(gap)?)))
+        .collect();
+    let mut cuts: Vec<Timestamp> = vec![gap.from, gap.to];
+    cuts.extend(at_fault.iter().flat_map(|(_, owed)| [owed.from, owed.to]));
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut gaps: Vec<Gap> = Vec::new();
+    for pair in cuts.windows(2) {
+        let &[from, to] = pair else { continue };
+        let piece = Window { from, to };
+        let mut next = Gap::new(piece, None);
+        for (outcome, owed) in &at_fault {
+            if owed.within(piece).is_some() {
+                next.blame(outcome);
+            }
+        }
+        if next.reasons.is_empty() {
+            next.reasons.insert(Reason::NoRun, BTreeSet::new());
+        }
+        match gaps.last_mut() {
+            Some(last) if last.reasons.keys().eq(next.reasons.keys()) => last.take(next),
+            _ => gaps.push(next),
+        }
+    }
+    gaps
+}
+
+/// What a run owed, nothing had read by then, and a later run read.
+fn healed_gaps(asked: Window, outcomes: &[Outcome]) -> Vec<Gap> {
+    let windows = |outcome: &Outcome| outcome.proofs.iter().map(|proof| proof.window).collect::<Vec<_>>();
+    let mut healed: Vec<Gap> = Vec::new();
+    let mut read: Vec<Window> = Vec::new();
+    for (place, outcome) in outcomes.iter().enumerate() {
+        read.extend(windows(outcome));
+        read = joined(&read);
+        let owed = outcome.intended.and_then(|window| window.within(asked)).filter(|_| outcome.fault.is_some());
+        let mut rest = owed.map(|owed| owed.without(&read)).unwrap_or_default();
+        for later in &outcomes[place + 1..] {
+            if rest.is_empty() {
+                break;
+            }
+            let reads = joined(&windows(later));
+            for part in rest.iter().flat_map(|part| reads.iter().filter_map(|read| read.within(*part))) {
+                let mut gap = Gap::new(part, Some(&later.run));
+                gap.blame(outcome);
+                healed.push(gap);
+            }
+            rest = rest.iter().flat_map(|part| part.without(&reads)).collect();
+        }
+    }
+    healed.sort_by_key(|gap| gap.window);
+    let mut merged: Vec<Gap> = Vec::new();
+    for gap in healed {
+        match merged.last_mut() {
+            Some(last) if last.healed_by == gap.healed_by && gap.window.from <= last.window.to => last.take(gap),
+            _ => merged.push(gap),
+        }
+    }
+    merged
 }

@@ -4,18 +4,23 @@
 //! that an error of a writer cannot hide itself. [`verify`] checks every promise that an archive can show, [`contents`] and
 //! [`compare`] give the items themselves, [`coverage`](mod@coverage) says what of a user's time was read.
 
+mod archive;
 mod contents;
 pub mod coverage;
 mod decode;
 mod finding;
 mod form;
 mod layout;
+mod people;
 mod record;
 mod source;
 mod unite;
 mod verify;
 
-pub use contents::{ContentsError, Differences, compare, contents};
+pub use archive::ReadError;
+pub use contents::{Differences, compare, contents};
+pub use coverage::{Coverage, Window, coverage};
 pub use finding::{Code, Finding, MAX_FINDINGS_PER_CODE, Numbers, Severity, Verdict};
+pub use people::{Licensed, Names, People, Person, people};
 pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError};
 pub use verify::{Expectation, verify};

@@ -18,7 +18,8 @@ pub(crate) struct Record<'a> {
     run_id: &'a RawValue,
     #[serde(borrow)]
     attempt_id: &'a RawValue,
-    fetched_at: jiff::Timestamp,
+    #[serde(rename = "fetched_at")]
+    _fetched_at: jiff::Timestamp,
     #[serde(borrow)]
     interaction: &'a RawValue,
 }
@@ -46,10 +47,6 @@ impl<'a> Record<'a> {
         plain_string(self.attempt_id).unwrap_or_default()
     }
 
-    pub(crate) fn fetched_at(&self) -> jiff::Timestamp {
-        self.fetched_at
-    }
-
     /// The item, byte for byte.
     pub(crate) fn text(&self) -> &'a str {
         self.interaction.get()
@@ -64,9 +61,8 @@ fn plain_string(raw: &RawValue) -> Option<&str> {
 
 /// The month an item belongs to, or `unknown`: a frozen function of its text.
 pub(crate) fn month(item: &str) -> String {
-    member(item, "createdDateTime")
-        .and_then(|time| month_of_time(&time).map(str::to_owned))
-        .unwrap_or_else(|| "unknown".to_owned())
+    let [created] = members(item, ["createdDateTime"]);
+    created.and_then(|time| month_of_time(&time).map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// `YYYY-MM-DDThh:mm:ss[.digits]Z` with a month that exists; the other digits may be any.
@@ -85,25 +81,24 @@ fn month_of_time(time: &[u8]) -> Option<&str> {
     (form && fraction && ("01"..="12").contains(&&month[5..])).then_some(month)
 }
 
-/// The last top-level member of this name, decoded, if it is a string. Strings are read as bytes, because JSON may spell
-/// lone surrogates, which no UTF-8 string holds.
-pub(crate) fn member(item: &str, name: &str) -> Option<Vec<u8>> {
-    struct Members<'n>(&'n str);
+/// The last top-level member of each of these names, decoded, where it is a string. Strings are read as bytes, because JSON
+/// may spell lone surrogates, which no UTF-8 string holds.
+pub(crate) fn members<const N: usize>(item: &str, names: [&str; N]) -> [Option<Vec<u8>>; N] {
+    struct Members<'n, const N: usize>([&'n str; N]);
 
-    impl<'de> Visitor<'de> for Members<'_> {
-        type Value = Option<&'de RawValue>;
+    impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
+        type Value = [Option<&'de RawValue>; N];
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(matches) = map.next_key_seed(NameIs(self.0))? {
-                if matches {
-                    found = Some(map.next_value()?);
-                } else {
-                    map.next_value::<IgnoredAny>()?;
+            let mut found = [None; N];
+            while let Some(place) = map.next_key_seed(PlaceIn(&self.0))? {
+                match place.and_then(|place| found.get_mut(place)) {
+                    Some(value) => *value = Some(map.next_value()?),
+                    None => drop(map.next_value::<IgnoredAny>()?),
                 }
             }
             Ok(found)
@@ -111,18 +106,19 @@ pub(crate) fn member(item: &str, name: &str) -> Option<Vec<u8>> {
     }
 
     let mut json = serde_json::Deserializer::from_str(item);
-    let raw = json.deserialize_map(Members(name)).ok()??;
-    let mut json = serde_json::Deserializer::from_str(raw.get());
-    json.deserialize_bytes(Bytes).ok()
+    let raw = json.deserialize_map(Members(names)).unwrap_or([None; N]);
+    raw.map(|raw| serde_json::Deserializer::from_str(raw?.get()).deserialize_bytes(Bytes).ok())
 }
 
-struct NameIs<'n>(&'n str);
+/// Which of the names a member has.
+struct PlaceIn<'n>(&'n [&'n str]);
 
-impl<'de> DeserializeSeed<'de> for NameIs<'_> {
-    type Value = bool;
+impl<'de> DeserializeSeed<'de> for PlaceIn<'_> {
+    type Value = Option<usize>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(Bytes).map(|name| name == self.0.as_bytes())
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let name = deserializer.deserialize_bytes(Bytes)?;
+        Ok(self.0.iter().position(|known| known.as_bytes() == name))
     }
 }
 
@@ -194,7 +190,6 @@ mod tests {
         let record = Record::parse(line.as_bytes()).unwrap();
         assert_eq!(record.text(), item);
         assert_eq!((record.tenant_id(), record.user_id(), record.run_id(), record.attempt_id()), ("t", "u", "r", "a"));
-        assert_eq!(record.fetched_at().to_string(), "2026-11-24T03:00:00Z");
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evidence::{ContentsError, compare, contents};
+use evidence::{ReadError, compare, contents};
 use support::*;
 
 fn truth() -> BTreeMap<String, BTreeSet<String>> {
@@ -46,7 +46,7 @@ fn a_damaged_segment_is_an_error_and_no_fewer_items() {
     let mut memory = sample();
     let key = segment_key(ADELE, "2026-11", 2);
     memory.objects.get_mut(&key).unwrap().truncate(10);
-    assert!(matches!(contents(&memory, TENANT), Err(ContentsError::Damaged { key: damaged }) if damaged == key));
+    assert!(matches!(contents(&memory, TENANT), Err(ReadError::Damaged { key: damaged }) if damaged == key));
     memory.objects.insert(key, zstd("{}\n"));
     assert!(contents(&memory, TENANT).is_err());
 }

@@ -1,0 +1,140 @@
+//! An archive opened for its proof: whose it is, and its closed runs in the order of the ledger.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::coverage::Window;
+use crate::decode::{self, DecodeError};
+use crate::form::{self, FORMAT, LedgerEntry, RosterLine, Run};
+use crate::layout::{self, ARCHIVE, Key, RunFile};
+use crate::source::{Source, SourceError};
+
+/// Why an archive could not be read as one.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The source failed.
+    #[error("the archive could not be read")]
+    Source(#[from] SourceError),
+    /// There is no archive here.
+    #[error("there is no archive here that this version reads: archive.json is missing, or of another format")]
+    NotAnArchive,
+    /// An object is missing or damaged.
+    #[error("{key} is missing or damaged; verify the archive first")]
+    Damaged {
+        /// The object.
+        key: String,
+    },
+}
+
+/// A closed run.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) run: Run,
+    /// The window that the run should have covered of every user it planned, where it is one and the same.
+    pub(crate) intended: Option<Window>,
+}
+
+impl Closed {
+    /// Whether the run is of everybody, so that it says something of users it does not name.
+    pub(crate) fn is_whole_tenant(&self) -> bool {
+        self.run.asked.is_whole_tenant()
+    }
+
+    pub(crate) fn is_daily(&self) -> bool {
+        self.run.kind == "daily"
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Archive {
+    pub(crate) tenant: String,
+    pub(crate) closed: Vec<Closed>,
+}
+
+/// Opens the archive. What is damaged beyond use is an error; whether it was tampered with is for `verify` to say.
+pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
+    let bytes = source.read(ARCHIVE)?.ok_or(ReadError::NotAnArchive)?;
+    let archive: form::Archive = decode::value(&bytes).map_err(|_| ReadError::NotAnArchive)?;
+    if archive.format != FORMAT || !layout::is_guid(&archive.tenant_id) {
+        return Err(ReadError::NotAnArchive);
+    }
+    let tenant = archive.tenant_id;
+    let mut entries = Vec::new();
+    for key in source.list(&format!("ledger/tenant_id={tenant}/"))? {
+        if let Some(Key::Ledger { number, .. }) = layout::parse(&key) {
+            entries.push((number, key));
+        }
+    }
+    entries.sort_unstable();
+    let mut closed: Vec<Closed> = Vec::new();
+    for (_, key) in entries {
+        let entry: LedgerEntry = read_value(source, &key)?;
+        if closed.iter().any(|known| known.run.run_id == entry.run_id) {
+            continue;
+        }
+        let key = RunFile::Run.key(&entry.run_id);
+        let run: Run = read_value(source, &key)?;
+        if run.run_id != entry.run_id {
+            return Err(ReadError::Damaged { key });
+        }
+        let intended = intended(&run, &closed);
+        closed.push(Closed { run, intended });
+    }
+    Ok(Archive { tenant, closed })
+}
+
+/// A run with a range should cover it. One without continues where the daily run before it ended; the first takes the
+/// overlap. History has another window for each user.
+fn intended(run: &Run, before: &[Closed]) -> Option<Window> {
+    let to = run.to?;
+    let continues = || {
+        let ends = before.iter().filter(|closed| closed.is_daily()).filter_map(|closed| closed.run.to);
+        ends.filter(|end| *end < to).max()
+    };
+    let overlap = SignedDuration::from_hours(i64::from(run.overlap_hours));
+    let from = run.from.filter(|_| run.kind != "daily").or_else(continues).or_else(|| to.checked_sub(overlap).ok())?;
+    (from < to).then_some(Window { from, to })
+}
+
+pub(crate) fn read_value<T: serde::de::DeserializeOwned>(source: &dyn Source, key: &str) -> Result<T, ReadError> {
+    let damaged = || ReadError::Damaged { key: key.to_owned() };
+    decode::value(&source.read(key)?.ok_or_else(damaged)?).map_err(|_| damaged())
+}
+
+/// The lines of a file of a run.
+pub(crate) fn for_each_line<T: serde::de::DeserializeOwned>(
+    source: &dyn Source,
+    key: &str,
+    each: impl FnMut(u64, T),
+) -> Result<(), ReadError> {
+    let bytes = source.read(key)?.ok_or(DecodeError::Zstd);
+    match bytes.and_then(|bytes| decode::for_each_value(&bytes, each)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ReadError::Damaged { key: key.to_owned() }),
+    }
+}
+
+/// The lines of a run's roster.
+pub(crate) fn for_each_on_roster(
+    source: &dyn Source,
+    run: &str,
+    mut each: impl FnMut(RosterLine),
+) -> Result<(), ReadError> {
+    for_each_line(source, &RunFile::Roster.key(run), |_, line| each(line))
+}
+
+/// All runs that have begun, closed or not, by the time they began.
+pub(crate) fn begun(source: &dyn Source) -> Result<Vec<Run>, ReadError> {
+    let mut runs: Vec<(Timestamp, Run)> = Vec::new();
+    for key in source.list("runs/")? {
+        if let Some(Key::Run { file: RunFile::Run, .. }) = layout::parse(&key) {
+            let run: Run = read_value(source, &key)?;
+            // The id is part of the keys that are read next, so only the one of this key is taken.
+            if RunFile::Run.key(&run.run_id) != key {
+                return Err(ReadError::Damaged { key });
+            }
+            runs.push((run.started_at, run));
+        }
+    }
+    runs.sort_by(|a, b| (a.0, &a.1.run_id).cmp(&(b.0, &b.1.run_id)));
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
+}
