@@ -5,9 +5,16 @@ use std::sync::Arc;
 use domain::{Clock, Deadline, Random, TenantId, Timestamp};
 
 use crate::auth::ClientAuth;
+use crate::budget::ByteBudget;
 use crate::cloud::{ApiVersion, Cloud, Origin};
 use crate::error::GraphError;
+use crate::exchange::Exchange;
+use crate::pace::Pace;
+use crate::token::{TokenConfig, Tokens};
 use crate::transport::Transport;
+
+/// The least share that works: a request in a hundred seconds.
+const LEAST_RATE: f64 = 0.01;
 
 /// Whom to ask, and how fast.
 #[derive(Debug, Clone)]
@@ -53,8 +60,8 @@ impl GraphConfig {
 /// A configuration no client can work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The share is not a positive number.
-    #[error("requests per second must be a positive number")]
+    /// The share is no number, or too small.
+    #[error("requests per second must be a number of at least 0.01")]
     Rate,
     /// Nothing may be under way.
     #[error("in flight must be at least 1")]
@@ -64,9 +71,31 @@ pub enum ConfigError {
     ClientId,
 }
 
+/// The role that reading interactions needs.
+const ROLE: &str = "AiEnterpriseInteraction.Read.All";
+
+/// How many directory requests a second at most: the costliest kind takes 5 of the 3,500 units that the smallest tenants
+/// have per 10 seconds.
+const DIRECTORY_REQUESTS_PER_SECOND: f64 = 50.0;
+
+/// How many directory requests at once. Listings are read one page after the other, so this bounds look-ups.
+const DIRECTORY_IN_FLIGHT: usize = 4;
+
 /// The one client of this process. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct GraphClient {}
+pub struct GraphClient {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) exchange: Exchange,
+    pub(crate) interactions: Pace,
+    pub(crate) directory: Pace,
+    pub(crate) budget: Arc<ByteBudget>,
+    pub(crate) api_version: ApiVersion,
+    pub(crate) date_filter: bool,
+}
 
 impl GraphClient {
     /// A client; asks nothing yet.
@@ -77,23 +106,60 @@ impl GraphClient {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, ConfigError> {
-        let _ = (config, auth, transport, clock, random);
-        Ok(Self {})
+        let share = config.requests_per_second;
+        if !share.is_finite() || share < LEAST_RATE {
+            return Err(ConfigError::Rate);
+        }
+        if config.in_flight == 0 {
+            return Err(ConfigError::InFlight);
+        }
+        if config.client_id.is_empty() {
+            return Err(ConfigError::ClientId);
+        }
+        let login = config.login_origin.unwrap_or_else(|| config.cloud.login_origin());
+        let token_config = TokenConfig {
+            endpoint: format!("{login}/{}/oauth2/v2.0/token", config.tenant),
+            client_id: config.client_id,
+            scope: config.cloud.scope(),
+            federation_audience: config.cloud.federation_audience(),
+        };
+        let tokens = Tokens::new(token_config, auth, Arc::clone(&transport), Arc::clone(&clock), Arc::clone(&random));
+        let origin = config.graph_origin.unwrap_or_else(|| config.cloud.graph_origin());
+        let pace = |share, in_flight| Pace::new(share, in_flight, Arc::clone(&clock), Arc::clone(&random));
+        let inner = Inner {
+            interactions: pace(share, config.in_flight),
+            directory: pace(DIRECTORY_REQUESTS_PER_SECOND, DIRECTORY_IN_FLIGHT),
+            budget: Arc::new(ByteBudget::new(config.in_flight)),
+            api_version: config.api_version,
+            date_filter: config.date_filter,
+            exchange: Exchange::new(origin, tokens, transport, Arc::clone(&clock), Arc::clone(&random)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether the token carries the role that reading interactions needs.
+    ///
+    /// A token that cannot be read passes: its roles are for Graph to judge.
     pub async fn check_consent(&self, deadline: Deadline) -> Result<(), GraphError> {
-        let _ = deadline;
-        Err(GraphError::NoAnswer)
+        let token = self.inner.exchange.tokens.get(deadline).await?;
+        match token.roles() {
+            Some(roles) if !roles.iter().any(|role| role == ROLE) => Err(GraphError::MissingRole { role: ROLE }),
+            _ => Ok(()),
+        }
     }
 
     /// The newest `Date` that Graph put on an answer.
     pub fn server_date(&self) -> Option<Timestamp> {
-        None
+        self.inner.exchange.server_date()
     }
 
-    /// All requests to Graph so far.
+    /// All requests to Graph so far, those for the directory included.
     pub fn requests_sent(&self) -> u64 {
-        0
+        self.inner.exchange.sent()
+    }
+
+    /// The budget that all pages of this client share.
+    pub fn byte_budget(&self) -> &ByteBudget {
+        &self.inner.budget
     }
 }

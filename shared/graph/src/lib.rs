@@ -5,17 +5,23 @@
 //! are kept: an item is a slice of the page's text, as received.
 
 mod auth;
+mod body;
 mod budget;
 mod certificate;
 mod client;
 mod cloud;
 mod directory;
 mod error;
+mod exchange;
 mod http;
 mod interactions;
+mod link;
 mod pace;
 mod page;
+mod refusal;
+mod retry;
 mod tally;
+mod token;
 mod transport;
 mod wait;
 

@@ -8,6 +8,9 @@ const KEPT_REQUEST_IDS: usize = 16;
 /// The longest request id that is kept; Graph's are GUIDs of 36 characters.
 const REQUEST_ID_LENGTH: usize = 64;
 
+/// The status of requests without a complete answer.
+const NO_ANSWER: &str = "none";
+
 /// The requests of one task, failed ones included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -32,10 +35,21 @@ impl Tally {
         }
     }
 
-    /// Counts one request; `None` if no complete answer came.
-    pub(crate) fn count(&mut self, status: Option<u16>) {
-        let key = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        *self.by_status.entry(key).or_default() += 1;
+    /// Counts a request that goes out. It has no complete answer until one is counted: it may be abandoned at any moment.
+    pub(crate) fn sent(&mut self, again: bool) {
+        *self.by_status.entry(NO_ANSWER.to_owned()).or_default() += 1;
+        self.retries += u64::from(again);
+    }
+
+    /// Counts the complete answer to the request sent last.
+    pub(crate) fn answered(&mut self, status: u16) {
+        if let Some(open) = self.by_status.get_mut(NO_ANSWER) {
+            *open -= 1;
+            if *open == 0 {
+                self.by_status.remove(NO_ANSWER);
+            }
+        }
+        *self.by_status.entry(status.to_string()).or_default() += 1;
     }
 
     /// Keeps the id of a failed request.
@@ -67,10 +81,12 @@ mod tests {
     #[test]
     fn tallies_add_up_and_keep_the_first_sixteen_ids() {
         let mut a = Tally::default();
-        a.count(Some(200));
-        a.count(None);
-        let mut b = Tally { retries: 2, ..Tally::default() };
-        b.count(Some(200));
+        a.sent(false);
+        a.answered(200);
+        a.sent(false);
+        let mut b = Tally { retries: 1, ..Tally::default() };
+        b.sent(true);
+        b.answered(200);
         for n in 0..20 {
             b.failed(Some(&format!("id-{n}")));
         }
