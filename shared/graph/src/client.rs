@@ -158,6 +158,12 @@ impl GraphClient {
         self.inner.exchange.sent()
     }
 
+    /// Whether a question names its window. Without, every question is answered by the whole history, and asking for less
+    /// asks for the same again.
+    pub fn date_filter(&self) -> bool {
+        self.inner.date_filter
+    }
+
     /// The budget that all pages of this client share.
     pub fn byte_budget(&self) -> &ByteBudget {
         &self.inner.budget

@@ -149,7 +149,7 @@ impl GraphClient {
     }
 
     /// All elements of a listing, begun again when its page token expires.
-    async fn list<T: DeserializeOwned>(
+    async fn list<T: DeserializeOwned + Send>(
         &self,
         collection: &str,
         query: &str,
@@ -168,7 +168,7 @@ impl GraphClient {
         Err(GraphError::ExpiredListing)
     }
 
-    async fn list_once<T: DeserializeOwned>(
+    async fn list_once<T: DeserializeOwned + Send>(
         &self,
         path: &str,
         mut target: String,
@@ -195,11 +195,11 @@ impl GraphClient {
         Err(GraphError::EndlessPages)
     }
 
-    async fn directory<T>(
+    async fn directory<T: Send>(
         &self,
         target: &str,
         deadline: Deadline,
-        parse: impl Fn(Vec<u8>) -> Result<T, GraphError>,
+        parse: impl Fn(Vec<u8>) -> Result<T, GraphError> + Send + Sync,
     ) -> Result<T, GraphError> {
         let (pace, cap) = (&self.inner.directory, DIRECTORY_PAGE_CAP);
         let get = Get { target, subject: Subject::Directory, pace, cap, deadline };

@@ -15,7 +15,7 @@ use crate::cloud::Origin;
 use crate::error::GraphError;
 use crate::pace::{Pace, Ticket};
 use crate::refusal::{Subject, Verdict, verdict};
-use crate::retry::{ATTEMPTS, PAGE_ATTEMPTS, Step, retry};
+use crate::retry::{ATTEMPTS, PAGE_ATTEMPTS, Retry, Step};
 use crate::tally::{Tally, request_id};
 use crate::token::{Token, Tokens};
 use crate::transport::{Response, Transport, TransportError};
@@ -68,31 +68,36 @@ impl Exchange {
     }
 
     /// Asks until there is an answer that `parse` accepts, or a reason to stop. Reading the body is part of an attempt.
-    pub(crate) async fn get<T>(
+    pub(crate) async fn get<T: Send>(
         &self,
         get: &Get<'_>,
         mut share: Option<&mut Share>,
         tally: &mut Tally,
-        parse: impl Fn(Vec<u8>) -> Result<T, GraphError>,
+        parse: impl Fn(Vec<u8>) -> Result<T, GraphError> + Send + Sync,
     ) -> Result<T, GraphError> {
         let uri = self.uri(get.target)?;
         let mut course = Course { attempts: 0, free_reset: true, free_token: true };
-        retry(&*self.clock, &*self.random, get.deadline, async || {
-            if let Some(share) = share.as_deref_mut() {
-                share.shrink();
+        let mut retry = Retry::new(&*self.clock, &*self.random, get.deadline);
+        loop {
+            let attempt = async {
+                if let Some(share) = share.as_deref_mut() {
+                    share.shrink();
+                }
+                match self.attempt(get, &uri, share.as_deref_mut(), &mut course, tally).await {
+                    Err(step) => step,
+                    Ok(body) => match parse(body) {
+                        Ok(answer) => Step::Done(answer),
+                        Err(last @ GraphError::BadPage { .. }) => {
+                            Step::Again { last, server: None, attempts: PAGE_ATTEMPTS }
+                        }
+                        Err(error) => Step::Stop(error),
+                    },
+                }
+            };
+            if let Some(answer) = retry.step(attempt).await? {
+                return Ok(answer);
             }
-            match self.attempt(get, &uri, share.as_deref_mut(), &mut course, tally).await {
-                Err(step) => step,
-                Ok(body) => match parse(body) {
-                    Ok(answer) => Step::Done(answer),
-                    Err(last @ GraphError::BadPage { .. }) => {
-                        Step::Again { last, server: None, attempts: PAGE_ATTEMPTS }
-                    }
-                    Err(error) => Step::Stop(error),
-                },
-            }
-        })
-        .await
+        }
     }
 
     /// The address, refused if anything on the way would write it differently.
@@ -104,7 +109,7 @@ impl Exchange {
         }
     }
 
-    async fn attempt<T>(
+    async fn attempt<T: Send>(
         &self,
         get: &Get<'_>,
         uri: &Uri,
@@ -154,7 +159,7 @@ impl Exchange {
     }
 
     /// What an answer that is no page leads to.
-    async fn other_than_ok<T>(
+    async fn other_than_ok<T: Send>(
         &self,
         get: &Get<'_>,
         response: Response,

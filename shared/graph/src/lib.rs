@@ -36,3 +36,23 @@ pub use interactions::{Pages, Question};
 pub use page::{Page, PageFault};
 pub use tally::Tally;
 pub use transport::{Body, Response, Transport, TransportError};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: T) {}
+
+    /// Callers spawn these; that the compiler accepts the functions is the proof.
+    #[test]
+    fn every_future_can_be_spawned() {
+        let _ = |client: &GraphClient, mut pages: Pages, group| {
+            let deadline = domain::Deadline::never();
+            is_send(pages.next(deadline));
+            is_send(client.check_consent(deadline));
+            is_send(client.licensed_users(deadline));
+            is_send(client.user("x", deadline));
+            is_send(client.group_members(group, deadline));
+        };
+    }
+}

@@ -27,40 +27,52 @@ pub(crate) enum Step<T> {
     AtOnce,
 }
 
-/// Makes attempts until one ends it, the attempts are used up, or the deadline leaves no time for another one.
-pub(crate) async fn retry<T>(
-    clock: &dyn Clock,
-    random: &dyn Random,
+/// The attempts at one request. The caller makes them in a loop, each by [`Retry::step`], until there is an answer.
+pub(crate) struct Retry<'a> {
+    clock: &'a dyn Clock,
+    random: &'a dyn Random,
     deadline: Deadline,
-    mut attempt: impl AsyncFnMut() -> Step<T>,
-) -> Result<T, GraphError> {
-    let mut failed = 0;
-    loop {
-        if deadline.passed(clock.now()) {
+    failed: u32,
+}
+
+impl<'a> Retry<'a> {
+    pub(crate) const fn new(clock: &'a dyn Clock, random: &'a dyn Random, deadline: Deadline) -> Self {
+        Self { clock, random, deadline, failed: 0 }
+    }
+
+    /// Makes one attempt and, if it is to be followed by another, waits for its time. `None`: make the next one.
+    pub(crate) async fn step<T>(
+        &mut self,
+        attempt: impl Future<Output = Step<T>> + Send,
+    ) -> Result<Option<T>, GraphError> {
+        if self.deadline.passed(self.clock.now()) {
             return Err(GraphError::DeadlinePassed);
         }
-        match within(clock, deadline, attempt()).await {
-            None => return Err(GraphError::DeadlinePassed),
-            Some(Step::Done(answer)) => return Ok(answer),
-            Some(Step::Stop(error)) => return Err(error),
-            Some(Step::AtOnce) => {}
-            Some(Step::Again { last, server, attempts }) => {
-                failed += 1;
-                if failed >= attempts {
-                    return Err(last);
-                }
-                let now = clock.now();
-                let server = server.map(|wait| after(now, wait));
-                if let Some(until) = server.filter(|until| deadline.passed(*until)) {
-                    return Err(GraphError::RetryAfter { until });
-                }
-                let own = after(now, backoff(failed, random));
-                let until = server.map_or(own, |server| server.max(own));
-                if deadline.passed(until) {
-                    return Err(GraphError::DeadlinePassed);
-                }
-                clock.sleep_until(until).await;
-            }
+        match within(self.clock, self.deadline, attempt).await {
+            None => Err(GraphError::DeadlinePassed),
+            Some(Step::Done(answer)) => Ok(Some(answer)),
+            Some(Step::Stop(error)) => Err(error),
+            Some(Step::AtOnce) => Ok(None),
+            Some(Step::Again { last, server, attempts }) => self.wait(last, server, attempts).await.map(|()| None),
         }
+    }
+
+    async fn wait(&mut self, last: GraphError, server: Option<Duration>, attempts: u32) -> Result<(), GraphError> {
+        self.failed += 1;
+        if self.failed >= attempts {
+            return Err(last);
+        }
+        let now = self.clock.now();
+        let server = server.map(|wait| after(now, wait));
+        if let Some(until) = server.filter(|until| self.deadline.passed(*until)) {
+            return Err(GraphError::RetryAfter { until });
+        }
+        let own = after(now, backoff(self.failed, self.random));
+        let until = server.map_or(own, |server| server.max(own));
+        if self.deadline.passed(until) {
+            return Err(GraphError::DeadlinePassed);
+        }
+        self.clock.sleep_until(until).await;
+        Ok(())
     }
 }

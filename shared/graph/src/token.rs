@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::auth::{ClientAuth, ProofRequest, form};
 use crate::body::{self, HEAD_LIMIT};
 use crate::error::GraphError;
-use crate::retry::{Step, retry};
+use crate::retry::{Retry, Step};
 use crate::transport::Transport;
 use crate::wait::{after, retry_after, within};
 
@@ -148,22 +148,24 @@ impl Tokens {
 
     async fn ask(&self, deadline: Deadline) -> Result<Token, GraphError> {
         let mut may_reload = true;
-        retry(&*self.clock, &*self.random, deadline, async || {
-            let step = self.attempt().await;
-            let refused_client = matches!(&step, Attempt::Refused { client: true, .. });
-            match step {
-                Attempt::Token(token) => Step::Done(token),
-                Attempt::Again { last, server } => Step::Again { last, server, attempts: TOKEN_ATTEMPTS },
-                Attempt::Refused { error, .. } => {
-                    if refused_client && std::mem::take(&mut may_reload) && self.auth.reload().await {
+        let mut retry = Retry::new(&*self.clock, &*self.random, deadline);
+        loop {
+            let attempt = async {
+                match self.attempt().await {
+                    Attempt::Token(token) => Step::Done(token),
+                    Attempt::Again { last, server } => Step::Again { last, server, attempts: TOKEN_ATTEMPTS },
+                    Attempt::Refused { client: true, .. }
+                        if std::mem::take(&mut may_reload) && self.auth.reload().await =>
+                    {
                         Step::AtOnce
-                    } else {
-                        Step::Stop(error)
                     }
+                    Attempt::Refused { error, .. } => Step::Stop(error),
                 }
+            };
+            if let Some(token) = retry.step(attempt).await? {
+                return Ok(token);
             }
-        })
-        .await
+        }
     }
 
     async fn attempt(&self) -> Attempt {
