@@ -12,8 +12,8 @@ use crate::layout;
 use crate::records::{ArchiveFile, FORMAT};
 use crate::store::{Object, PutNew, Store, StoreError, StoreErrorKind};
 
-/// How often a call without a certain answer is made. With the delays below that is about 20 seconds, longer than a
-/// store's usual hiccup and shorter than the time a worker has left when it is told to stop.
+/// How often a call without a certain answer is made. With the delays below that takes about ten seconds: longer than a
+/// store's usual hiccup, shorter than the time a worker has left when it is told to stop.
 const ATTEMPTS: u32 = 8;
 
 /// The delay before the second attempt; it doubles from there.

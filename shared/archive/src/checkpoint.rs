@@ -238,16 +238,10 @@ impl Archive {
             }
             let found: Option<Object> = self.certain(|| self.state().get(&key)).await?;
             handle.etag = found.as_ref().map(|object| object.etag.clone());
-            if let Some(object) = found {
-                if object.bytes == bytes {
-                    // Our own put, whose answer was lost.
-                    handle.usable = true;
-                    return Ok(());
-                }
-                if let Some(theirs) = Checkpoint::from_bytes(&object.bytes, self.id()) {
-                    handle.checkpoint.merge(theirs, overlap);
-                    handle.checkpoint.prune(self.clock().now());
-                }
+            // It may be our own, of a put whose answer was lost: merging it changes nothing.
+            if let Some(theirs) = found.and_then(|object| Checkpoint::from_bytes(&object.bytes, self.id())) {
+                handle.checkpoint.merge(theirs, overlap);
+                handle.checkpoint.prune(self.clock().now());
             }
         }
         let kind = StoreErrorKind::Unknown;

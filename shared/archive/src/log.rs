@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, HashSet};
 use bytes::Bytes;
 use domain::{AttemptId, RunId, Timestamp, UserId};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::archive::PutOnce;
@@ -27,7 +26,8 @@ use segment::Segment;
 /// The largest item: far above what a mail item can hold, far below what a reader with little memory can take as one line.
 pub const MAX_ITEM_BYTES: usize = 64 << 20;
 
-/// Lines are compressed when this many bytes wait: enough that a larger frame would gain nothing.
+/// Lines are compressed when this many bytes of them wait in all logs of a writer together: enough that a larger frame would
+/// gain nothing, little enough for many users at once.
 const FRAME_BYTES: usize = 256 << 10;
 
 /// A segment is put when it has this size: one request carries several pages, and a reader takes it in one bite.
@@ -112,14 +112,14 @@ struct Item {
     lateness: Option<&'static str>,
 }
 
+/// A record's members before the item.
 #[derive(Serialize)]
-struct Record<'a> {
+struct Origin<'a> {
     tenant_id: domain::TenantId,
     user_id: UserId,
     run_id: &'a RunId,
     attempt_id: &'a AttemptId,
     fetched_at: Timestamp,
-    interaction: &'a RawValue,
 }
 
 impl Archive {
@@ -148,8 +148,16 @@ impl LogWriter {
         fetched_at: Timestamp,
     ) -> Result<(), ArchiveError> {
         self.begin()?;
+        let origin = Origin {
+            tenant_id: self.archive.tenant(),
+            user_id: self.user,
+            run_id: &self.run,
+            attempt_id: &self.attempt,
+            fetched_at,
+        };
+        let origin = serde_json::to_string(&origin).map_err(|error| ArchiveError::Encode(error.into()))?;
         for item in items {
-            self.append_one(item, fetched_at).await?;
+            self.append_one(item, fetched_at, origin.trim_end_matches('}')).await?;
         }
         self.interrupted = false;
         Ok(())
@@ -190,7 +198,7 @@ impl LogWriter {
         if std::mem::replace(&mut self.interrupted, true) { Err(ArchiveError::Poisoned) } else { Ok(()) }
     }
 
-    async fn append_one(&mut self, item: &str, fetched_at: Timestamp) -> Result<(), ArchiveError> {
+    async fn append_one(&mut self, item: &str, fetched_at: Timestamp, origin: &str) -> Result<(), ArchiveError> {
         if item.len() > MAX_ITEM_BYTES {
             return Err(ArchiveError::TooLarge { bytes: item.len() });
         }
@@ -212,17 +220,13 @@ impl LogWriter {
             log.waiting.repeats += 1;
             return Ok(());
         }
-        let record = Record {
-            tenant_id: self.archive.tenant(),
-            user_id: self.user,
-            run_id: &self.run,
-            attempt_id: &self.attempt,
-            fetched_at,
-            interaction: serde_json::from_str(&text).map_err(|_| ArchiveError::NotJson)?,
-        };
         let lateness = created.as_deref().and_then(|created| lateness(created, fetched_at));
-        log.waiting.push(&record, Item { hash, lateness })?;
-        if log.waiting.is_full() {
+        log.waiting.push(&[origin, ",\"interaction\":", &text, "}"], Item { hash, lateness });
+        let uncompressed: usize = self.logs.values().map(|log| log.waiting.lines.len()).sum();
+        if uncompressed >= FRAME_BYTES {
+            self.logs.values_mut().try_for_each(|log| log.waiting.compress())?;
+        }
+        if self.logs.get(&month).is_some_and(|log| log.waiting.is_full()) {
             self.put(month).await?;
         }
         Ok(())
@@ -328,7 +332,8 @@ impl LogWriter {
                 self.counts.already_held += 1;
                 Ok(())
             } else {
-                log.waiting.push_line(line.as_bytes(), item).map_err(|_| jsonl::Undecodable)
+                log.waiting.push(&[line], item);
+                Ok(())
             }
         })
         .map_err(|_| ArchiveError::Encode(std::io::ErrorKind::InvalidData.into()))?;
@@ -339,24 +344,13 @@ impl LogWriter {
 }
 
 impl Waiting {
-    fn push(&mut self, record: &Record<'_>, item: Item) -> Result<(), ArchiveError> {
+    fn push(&mut self, line: &[&str], item: Item) {
         let begin = self.lines.len();
-        serde_json::to_writer(&mut self.lines, record).map_err(|error| ArchiveError::Encode(error.into()))?;
-        self.decoded += self.lines.len() - begin;
-        self.pushed(item)
-    }
-
-    fn push_line(&mut self, line: &[u8], item: Item) -> Result<(), ArchiveError> {
-        self.lines.extend_from_slice(line);
-        self.decoded += line.len();
-        self.pushed(item)
-    }
-
-    fn pushed(&mut self, item: Item) -> Result<(), ArchiveError> {
+        line.iter().for_each(|part| self.lines.extend_from_slice(part.as_bytes()));
         self.lines.push(b'\n');
+        self.decoded += self.lines.len() - begin;
         self.hashes.insert(item.hash);
         self.items.push(item);
-        if self.lines.len() >= FRAME_BYTES { self.compress() } else { Ok(()) }
     }
 
     fn compress(&mut self) -> Result<(), ArchiveError> {

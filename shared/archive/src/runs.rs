@@ -1,5 +1,7 @@
 //! The files of a run, each put once.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use domain::{AttemptId, RunId, UserId};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -24,9 +26,13 @@ pub struct Stored<T> {
 }
 
 impl Archive {
-    /// Puts a run's roster; if there is one already, that one counts.
-    pub async fn put_roster(&self, run: &RunId, lines: &[RosterLine]) -> Result<Stored<Vec<RosterLine>>, ArchiveError> {
-        self.put_lines(&layout::roster(run), lines).await
+    /// Puts a run's roster; if there is one already, that one counts. Given by value, it is not copied.
+    pub async fn put_roster(
+        &self,
+        run: &RunId,
+        lines: impl Into<Cow<'_, [RosterLine]>> + Send,
+    ) -> Result<Stored<Vec<RosterLine>>, ArchiveError> {
+        self.put_lines(&layout::roster(run), lines.into()).await
     }
 
     /// A run's roster.
@@ -52,7 +58,7 @@ impl Archive {
         n: u64,
         lines: &[ReceiptLine],
     ) -> Result<Stored<Vec<ReceiptLine>>, ArchiveError> {
-        self.put_lines(&layout::receipt(run, attempt, n), lines).await
+        self.put_lines(&layout::receipt(run, attempt, n), lines.into()).await
     }
 
     /// All receipts of a run with their keys, in the order of the keys.
@@ -69,9 +75,13 @@ impl Archive {
             .await
     }
 
-    /// Puts a run's users file; if there is one already, that one counts.
-    pub async fn put_users(&self, run: &RunId, lines: &[UserLine]) -> Result<Stored<Vec<UserLine>>, ArchiveError> {
-        self.put_lines(&layout::users(run), lines).await
+    /// Puts a run's users file; if there is one already, that one counts. Given by value, it is not copied.
+    pub async fn put_users(
+        &self,
+        run: &RunId,
+        lines: impl Into<Cow<'_, [UserLine]>> + Send,
+    ) -> Result<Stored<Vec<UserLine>>, ArchiveError> {
+        self.put_lines(&layout::users(run), lines.into()).await
     }
 
     /// A run's users file.
@@ -122,13 +132,13 @@ impl Archive {
         Ok(FileRef { key: key.to_owned(), sha256: jsonl::sha256_hex(&bytes), bytes: size, lines })
     }
 
-    async fn put_lines<T>(&self, key: &str, lines: &[T]) -> Result<Stored<Vec<T>>, ArchiveError>
+    async fn put_lines<T>(&self, key: &str, lines: Cow<'_, [T]>) -> Result<Stored<Vec<T>>, ArchiveError>
     where
         T: Serialize + DeserializeOwned + Clone,
     {
-        let bytes = Bytes::from(jsonl::encode(lines).map_err(ArchiveError::Encode)?);
+        let bytes = Bytes::from(jsonl::encode(&lines).map_err(ArchiveError::Encode)?);
         match self.put_once(key, bytes).await? {
-            PutOnce::Created | PutOnce::Own => Ok(Stored { value: lines.to_vec(), created: true }),
+            PutOnce::Created | PutOnce::Own => Ok(Stored { value: lines.into_owned(), created: true }),
             PutOnce::Other(object) => Ok(Stored { value: decode_lines(key, &object.bytes)?, created: false }),
         }
     }

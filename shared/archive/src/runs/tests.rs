@@ -169,8 +169,11 @@ async fn files_are_put_once_and_who_comes_second_gets_what_is_there() {
     let archive = world.archive().await;
     let roster = vec![roster_line()];
     world.evidence_faults.fail_next(Operation::Put, "roster", Fault::Unanswered);
-    assert_eq!(archive.put_roster(&run(), &roster).await.unwrap(), Stored { value: roster.clone(), created: true });
-    let second = archive.put_roster(&run(), &[]).await.unwrap();
+    assert_eq!(
+        archive.put_roster(&run(), roster.clone()).await.unwrap(),
+        Stored { value: roster.clone(), created: true }
+    );
+    let second = archive.put_roster(&run(), Vec::new()).await.unwrap();
     assert_eq!(second, Stored { value: roster.clone(), created: false });
     assert_eq!(archive.roster(&run()).await.unwrap(), Some(roster));
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use domain::{Random, SeededRandom};
 use jiff::SignedDuration;
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 
 use super::*;
 
