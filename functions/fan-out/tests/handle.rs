@@ -281,6 +281,26 @@ async fn of_two_at_once_the_second_goes_on_from_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_requests_at_once_with_one_run_id_one_is_refused() {
+    let world = World::new();
+    let barrier = Barrier::new(2);
+    let meeting: Arc<dyn Store> = Arc::new(Meeting { store: Arc::clone(&world.store), at: "run.json", barrier });
+    let mut deps = world.deps.clone();
+    deps.stores = Stores { evidence: Arc::clone(&meeting), state: meeting };
+    let invocation = Invocation { request_id: "a", deadline: Deadline::never() };
+    let ask = async |hours| {
+        fan_out::handle(format!(r#"{{"runId":"case","lookbackHours":{hours}}}"#).as_bytes(), invocation, &deps).await
+    };
+    let (a, b) = tokio::join!(ask(24), ask(48));
+    let refused: Vec<_> = [a, b].into_iter().filter_map(Result::err).map(|error| error.error_type()).collect();
+    assert_eq!(refused, ["RunReused"]);
+    let file = world.archive().await.run(&run("case")).await.unwrap().unwrap();
+    let messages = world.messages().await;
+    assert_eq!(messages.len(), 3);
+    assert!(messages.iter().all(|message| message.from == file.from));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_earlier_of_two_clocks_decides() {
     let world = World::new();
     world.directory.ahead.store(-3600, Ordering::Relaxed);
