@@ -227,8 +227,9 @@ pub(crate) struct Seen<'a> {
 pub(crate) struct Counts(Vec<u64>);
 
 impl Counts {
-    pub(crate) fn reset(&mut self) {
-        self.0.clear();
+    /// Forgets all but the first so many rules.
+    pub(crate) fn keep(&mut self, rules: usize) {
+        self.0.truncate(rules);
     }
 
     /// The faults that this request meets, in the order of the rules.

@@ -47,7 +47,9 @@ pub struct Record {
     pub consistency_level: Option<String>,
     /// The `client-request-id` that came along.
     pub client_request_id: Option<String>,
+    #[serde(skip)]
     started_order: u64,
+    #[serde(skip)]
     delivered_order: u64,
 }
 

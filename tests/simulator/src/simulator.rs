@@ -98,6 +98,20 @@ impl Simulator {
         Self { tenant, clock, state: Mutex::new(state), ledger: Mutex::new(Ledger::default()) }
     }
 
+    /// A service that changes as a script says.
+    pub fn scripted(tenant: Arc<Tenant>, script: crate::Script, clock: Arc<dyn Clock>) -> Self {
+        let simulator = Self::new(tenant, script.switches, clock);
+        for step in script.schedule {
+            // A step that does not fit was refused when the script was read; one made by hand changes nothing.
+            simulator.schedule(step.at, move |switches| {
+                if let Ok(patched) = switches.patched(&step.set) {
+                    *switches = patched;
+                }
+            });
+        }
+        simulator
+    }
+
     /// The truth.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
@@ -204,9 +218,8 @@ impl State {
     fn apply(&mut self, change: impl FnOnce(&mut Switches)) {
         let before = self.switches.rules.clone();
         change(&mut self.switches);
-        if self.switches.rules != before {
-            self.counts.reset();
-        }
+        let kept = before.iter().zip(&self.switches.rules).take_while(|(before, now)| before == now).count();
+        self.counts.keep(kept);
     }
 
     fn reply(&mut self, exchange: &Exchange<'_>, order: u64) -> Reply {

@@ -213,7 +213,8 @@ pub struct Switches {
     pub directory_repeats: bool,
     /// The page size of the directory without `$top`.
     pub directory_top: usize,
-    /// What goes wrong, and when. All rules that match apply, in this order. Changing them begins their counts anew.
+    /// What goes wrong, and when. All rules that match apply, in this order. When they change, the
+    /// first that differs and those after it begin their counts anew.
     pub rules: Vec<Rule>,
 }
 
