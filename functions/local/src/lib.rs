@@ -1,1 +1,192 @@
 //! The same handlers in one process on a folder.
+//!
+//! What runs on AWS as three functions with a queue and two buckets runs here as one program with a queue in memory and a
+//! folder: [`look`](mod@look) calls fan-out's, the worker's and reconcile's own `handle` in turns. The tenant is a
+//! [real](real) one, or one that the program [simulates](simulated) for itself.
+
+mod audit;
+pub mod cli;
+pub mod drive;
+pub mod logging;
+pub mod look;
+pub mod output;
+pub mod real;
+pub mod request;
+pub mod screen;
+pub mod simulated;
+pub mod stop;
+pub mod texts;
+pub mod world;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use domain::Env;
+
+use crate::cli::{Cli, Command, RunArgs};
+use crate::look::Outcome;
+use crate::output::{Banner, SimulatedBanner};
+use crate::real::RealError;
+use crate::screen::Screen;
+use crate::simulated::SimulatedError;
+use crate::stop::{Stop, Stopper};
+use crate::world::World;
+
+/// Exit code: every run is complete.
+const COMPLETE: u8 = 0;
+/// Exit code: something is missing; running again goes on.
+const INCOMPLETE: u8 = 1;
+/// Exit code: what was asked or configured is refused, and nothing was written.
+const REFUSED: u8 = 2;
+/// Exit code: it failed.
+const FAILURE: u8 = 3;
+
+/// What names a real tenant's application: without a tenant, it is one that was forgotten.
+const APPLICATION: [&str; 3] = ["GRAPH_CLIENT_ID", "GRAPH_CLIENT_SECRET", "GRAPH_CERTIFICATE_FILE"];
+
+/// Does what the command line says.
+pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
+    let screen = Arc::new(Screen::of_process(env));
+    match cli.command {
+        None => run(&cli.run, env, &screen).await,
+        Some(Command::Run(args)) => run(&args, env, &screen).await,
+        Some(Command::Audit(args)) => audit::run(&args, &screen),
+    }
+}
+
+async fn run(args: &RunArgs, env: &dyn Env, screen: &Arc<Screen>) -> ExitCode {
+    let env = Given { env, args };
+    if env.var("GRAPH_TENANT_ID").is_none_or(|tenant| tenant.is_empty()) {
+        if let Some(name) = APPLICATION.into_iter().find(|name| env.var(name).is_some_and(|value| !value.is_empty())) {
+            screen.complain(&format!("{name} is set, but no tenant: add --tenant or GRAPH_TENANT_ID, or unset it"));
+            return ExitCode::from(REFUSED);
+        }
+        run_simulated(args, &env, screen).await
+    } else {
+        run_real(args, &env, screen).await
+    }
+}
+
+async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> ExitCode {
+    let simulated = match simulated::contoso(args.seed, env, &args.archive).await {
+        Ok(simulated) => simulated,
+        Err(error) => {
+            let refused = matches!(error, SimulatedError::Configuration(_) | SimulatedError::Folder(_));
+            return failed(screen, &error, if refused { REFUSED } else { FAILURE });
+        }
+    };
+    let banner = SimulatedBanner { seed: args.seed, factor: simulated::FACTOR, starts_at: simulated.starts_at };
+    let tenant = simulated.simulator.tenant().name.to_lowercase();
+    screen.say(&banner_of(args, tenant, Some(banner)).render(screen.style));
+    let code = attended(&simulated.world, args, screen, env).await;
+    let ledger = simulated.simulator.ledger();
+    let early = ledger.requests_before_retry_after();
+    tracing::debug!(early, "the simulated Graph was asked before Retry-After so many times");
+    code
+}
+
+async fn run_real(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> ExitCode {
+    let world = match real::world(env, &args.archive) {
+        Ok(world) => world,
+        Err(error) => {
+            let failure = matches!(error, RealError::Client(_) | RealError::Transport(_));
+            return failed(screen, &error, if failure { FAILURE } else { REFUSED });
+        }
+    };
+    screen.say(&banner_of(args, world.tenant.to_string(), None).render(screen.style));
+    attended(&world, args, screen, env).await
+}
+
+fn banner_of(args: &RunArgs, tenant: String, simulated: Option<SimulatedBanner>) -> Banner {
+    Banner { version: env!("CARGO_PKG_VERSION"), tenant, simulated, archive: args.archive.display().to_string() }
+}
+
+/// Looks, while somebody may press Ctrl-C.
+async fn attended(world: &World, args: &RunArgs, screen: &Arc<Screen>, env: &Given<'_>) -> ExitCode {
+    let (stopper, stop) = Stop::pair();
+    let request = args.request();
+    let looked = tokio::select! {
+        looked = look::look(world, &request, screen, &stop) => looked,
+        () = interrupts(&stopper, screen) => {
+            screen.say("\nstopped at once; nothing is lost: start the program again to go on\n");
+            return ExitCode::from(INCOMPLETE);
+        }
+    };
+    match looked {
+        Ok(outcome) => {
+            let code = if outcome.complete { COMPLETE } else { INCOMPLETE };
+            finish(world, args, screen, env, &outcome).await;
+            ExitCode::from(code)
+        }
+        Err(error) => failed(screen, &error, if error.is_refusal() { REFUSED } else { FAILURE }),
+    }
+}
+
+/// Asks the look to stop at the first interrupt and returns at the second.
+async fn interrupts(stopper: &Stopper, screen: &Screen) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    screen
+        .say("\nstopping when the users in flight are read; Ctrl-C again stops at once, which loses nothing either\n");
+    stopper.stop();
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// The last lines.
+async fn finish(world: &World, args: &RunArgs, screen: &Screen, env: &Given<'_>, outcome: &Outcome) {
+    if args.dry_run {
+        return;
+    }
+    if outcome.stopped {
+        screen.say("\nstopped: start the program again to go on\n");
+        return;
+    }
+    let simulated = env.var("GRAPH_TENANT_ID").is_none();
+    // Names of a real tenant belong in its roster, not in somebody's terminal log.
+    let user = match &outcome.last_run {
+        Some(run) if simulated => look::busiest(world, run).await.unwrap_or_default(),
+        _ => None,
+    };
+    let program = match env.var("CARGO") {
+        Some(_) => "cargo local".to_owned(),
+        None => std::env::args().next().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()),
+    };
+    let options = if simulated && args.seed != cli::SEED { format!(" --seed {}", args.seed) } else { String::new() };
+    let archive = args.archive.display().to_string();
+    screen.say(&output::next(&program, &archive, &options, user.as_deref()));
+}
+
+fn failed(screen: &Screen, error: &dyn Error, code: u8) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // An error that shows its cause as its own text would say it twice.
+        let sentence = error.to_string();
+        if !text.ends_with(&sentence) {
+            text.push_str(": ");
+            text.push_str(&sentence);
+        }
+        cause = error.source();
+    }
+    screen.complain(&text);
+    ExitCode::from(code)
+}
+
+/// The environment with what the command line gives.
+struct Given<'a> {
+    env: &'a dyn Env,
+    args: &'a RunArgs,
+}
+
+impl Env for Given<'_> {
+    fn var(&self, name: &str) -> Option<String> {
+        let given = match name {
+            "GRAPH_TENANT_ID" => self.args.tenant.clone(),
+            "GRAPH_CLIENT_ID" => self.args.client_id.clone(),
+            _ => None,
+        };
+        given.or_else(|| self.env.var(name))
+    }
+}

@@ -1,0 +1,238 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use domain::Timestamp;
+use settings::VARIABLES;
+
+use crate::request::Request;
+
+const EXAMPLES: &str = "\
+Examples:
+  copilot-archive                                   a first look: a simulated tenant, no account needed
+  copilot-archive --tenant ID --client-id ID        your tenant; the secret in GRAPH_CLIENT_SECRET
+  copilot-archive --tenant ID --client-id ID --dry-run
+                                                    who would be exported, and how many requests that takes
+  copilot-archive --users adele@contoso.example --from 2026-01-01T00:00:00Z
+                                                    one person, from a date on
+  copilot-archive audit --all                       prove what the archive holds
+
+A run that was interrupted, by Ctrl-C or by a power cut, is continued by starting it again; nothing is archived twice.
+
+Exit codes of run:    0 complete, 1 incomplete, 2 refused input, 3 failure
+Exit codes of audit:  0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run";
+
+/// The seed of the simulated tenant if none is given.
+pub const SEED: u64 = 42;
+
+/// Variables that mean nothing to a program with a folder, a queue of its own and one worker.
+const ON_AWS_ONLY: [&str; 7] = [
+    "GRAPH_SECRET_ID",
+    "WORKER_CONCURRENCY",
+    "WORK_QUEUE_URL",
+    "ARCHIVE_BUCKET",
+    "STATE_BUCKET",
+    "ARCHIVE_PREFIX",
+    "QUIET_SECONDS",
+];
+
+/// The command line of this process; ends it if help was asked for or something is wrong.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command with its long help: the environment as `settings` reads it.
+fn command() -> clap::Command {
+    let mut help = format!("{EXAMPLES}\n\nEnvironment (the options of the same meaning win):\n");
+    for variable in VARIABLES.iter().filter(|variable| !ON_AWS_ONLY.contains(&variable.name)) {
+        let default = variable.local_default.or(variable.default).filter(|default| !default.is_empty());
+        let default = default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+        help.push_str(&format!("  {}\n          {}{default}\n", variable.name, variable.meaning));
+    }
+    help.push_str("  NO_COLOR\n          no colours if it is set\n");
+    help.push_str("  RUST_LOG\n          what is logged to standard error, `worker=info` for example [default: warn]");
+    Cli::command().after_long_help(help)
+}
+
+/// Keeps every Microsoft 365 Copilot prompt and answer of a tenant in a folder, and proves that nothing is missing.
+///
+/// Without a subcommand it runs: it continues what an earlier run left open, reads the last days of every licensed user,
+/// then everybody's history. With a tenant (--tenant or GRAPH_TENANT_ID) it reads that tenant; without one, a simulated
+/// tenant of about 400 users that this program serves to itself.
+#[derive(Debug, Parser)]
+#[command(name = "copilot-archive", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `run` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The options of `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Reads the tenant into the archive (the default).
+    Run(RunArgs),
+    /// Proves what the archive holds for one person or for everybody; reads only the archive.
+    Audit(AuditArgs),
+}
+
+/// The options of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The folder of the archive; made if there is none.
+    #[arg(long, value_name = "DIR", default_value = "./archive")]
+    pub archive: PathBuf,
+
+    /// The Entra tenant to read; also GRAPH_TENANT_ID. Without one, a simulated tenant.
+    #[arg(long, value_name = "ID")]
+    pub tenant: Option<String>,
+
+    /// The application (client) id of the app registration; also GRAPH_CLIENT_ID.
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+
+    /// The seed of the simulated tenant: the same seed has the same users and interactions.
+    #[arg(long, value_name = "N", default_value_t = SEED, conflicts_with_all = ["tenant", "client_id"])]
+    pub seed: u64,
+
+    /// Only the daily run: the last days of every user.
+    #[arg(long)]
+    pub no_history: bool,
+
+    /// Only these users: object ids or principal names, comma-separated.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub users: Vec<String>,
+
+    /// Only interactions created after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Timestamp>,
+
+    /// And up to this one; now if it is not given.
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<Timestamp>,
+
+    /// Only the last so many hours.
+    #[arg(long, value_name = "N", conflicts_with = "from")]
+    pub lookback_hours: Option<u32>,
+
+    /// Says who would be read and what it would take; writes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl RunArgs {
+    /// What is asked of the tenant.
+    pub fn request(&self) -> Request {
+        Request {
+            users: self.users.clone(),
+            from: self.from,
+            to: self.to,
+            lookback_hours: self.lookback_hours,
+            history: !self.no_history,
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+/// The options of `audit`.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("who").required(true).args(["user", "all"]))]
+pub struct AuditArgs {
+    /// The folder of the archive. It is only read.
+    #[arg(long, value_name = "DIR", default_value = "./archive")]
+    pub archive: PathBuf,
+
+    /// A person: object id, principal name or display name, of today or of former times. May be given more than once.
+    #[arg(long, value_name = "WHO")]
+    pub user: Vec<String>,
+
+    /// Everybody who was ever enumerated.
+    #[arg(long)]
+    pub all: bool,
+
+    /// The range's beginning (RFC 3339, or a date).
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+
+    /// The range's end.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+
+    /// The report as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Names the runs behind every interval.
+    #[arg(long)]
+    pub explain: bool,
+
+    /// A ledger entry known from elsewhere, `NUMBER:SHA256`: the archive must hold it.
+    #[arg(long, value_name = "N:SHA256")]
+    pub ledger_head: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<RunArgs, clap::Error> {
+        let cli = Cli::try_parse_from(std::iter::once(&"copilot-archive").chain(arguments))?;
+        Ok(match cli.command {
+            None => cli.run,
+            Some(Command::Run(run)) => run,
+            Some(Command::Audit(_)) => panic!("audit"),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_long_help_names_every_variable_of_the_local_program_and_no_other() {
+        let help = command().render_long_help().to_string();
+        for variable in VARIABLES {
+            assert_eq!(help.contains(variable.name), !ON_AWS_ONLY.contains(&variable.name), "{}", variable.name);
+        }
+        assert!(help.contains("OVERLAP_HOURS\n") && help.contains("[default: 72]"));
+    }
+
+    #[test]
+    fn run_is_the_default() {
+        for arguments in [vec!["--seed", "7"], vec!["run", "--seed", "7"]] {
+            let run = run(&arguments).unwrap();
+            assert_eq!((run.seed, run.archive), (7, PathBuf::from("./archive")));
+        }
+        assert!(run(&[]).unwrap().request().is_whole_look());
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for arguments in [
+            vec!["--to", "2026-01-01T00:00:00Z"],
+            vec!["--from", "2026-01-01T00:00:00Z", "--lookback-hours", "3"],
+            vec!["--from", "yesterday"],
+            vec!["--tenant", "x", "--seed", "1"],
+            vec!["--seed", "1", "audit", "--all"],
+            vec!["audit"],
+            vec!["audit", "--all", "--user", "x"],
+        ] {
+            assert!(run(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn options_become_the_request() {
+        let asked = run(&["--users", "a,b", "--from", "2026-01-01T00:00:00Z", "--dry-run"]).unwrap().request();
+        assert_eq!(asked.users, ["a", "b"]);
+        assert!(asked.from.is_some() && asked.dry_run && !asked.is_whole_look());
+        assert!(!run(&["--no-history"]).unwrap().request().history);
+    }
+}
