@@ -161,6 +161,19 @@ pub(crate) struct Outcome {
     request_ids: Vec<String>,
 }
 
+impl Outcome {
+    /// Whether the run planned the user.
+    pub(crate) fn is_planned(&self) -> bool {
+        !matches!(self.fault, Some(Reason::NotInRoster | Reason::Excluded(_)))
+    }
+
+    /// Where the run's part ends: what it owed, or what it read.
+    pub(crate) fn ends(&self) -> Option<Timestamp> {
+        let read = self.proofs.iter().map(|proof| proof.window.to);
+        read.chain(self.intended.map(|owed| owed.to)).max()
+    }
+}
+
 /// What every closed run did for each of these users, in the order of the ledger. Each file is read once, however many
 /// users are asked for; memory grows with users times runs, so whoever asks for all asks in batches.
 pub(crate) fn histories(

@@ -2,9 +2,11 @@
 //!
 //! Everything here is derived from the stored objects alone, by the rules of docs/FORMAT.md written down a second time, so
 //! that an error of a writer cannot hide itself. [`verify`] checks every promise that an archive can show, [`contents`] and
-//! [`compare`] give the items themselves, [`coverage`](mod@coverage) says what of a user's time was read.
+//! [`compare`] give the items themselves, [`coverage`](mod@coverage) says what of a user's time was read, and
+//! [`audit`](mod@audit) puts these together for people.
 
 mod archive;
+pub mod audit;
 mod contents;
 pub mod coverage;
 mod decode;
@@ -18,6 +20,7 @@ mod unite;
 mod verify;
 
 pub use archive::ReadError;
+pub use audit::{Answer, AuditError, AuditReport, audit};
 pub use contents::{Differences, compare, contents};
 pub use coverage::{Coverage, Window, coverage};
 pub use finding::{Code, Finding, MAX_FINDINGS_PER_CODE, Numbers, Severity, Verdict};

@@ -1,5 +1,7 @@
 //! What was read, what was not, and why.
 
+#![allow(clippy::unwrap_used, reason = "what does not hold here is a fault of the test")]
+
 mod support;
 
 use evidence::{Coverage, ReadError, Window, coverage, people};

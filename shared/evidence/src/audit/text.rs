@@ -1,0 +1,213 @@
+//! The audit as a page of text.
+
+use std::fmt::{self, Write};
+
+use super::{Answer, AuditReport, UserAudit};
+use crate::coverage::{Gap, Interval, Window};
+use crate::people::{Names, Person};
+
+/// How many findings the page lists; the JSON form has the others.
+const MAX_FINDINGS: usize = 20;
+
+/// How many proofs or runs are named in one place before the rest is only counted.
+const MAX_NAMED: usize = 5;
+
+impl AuditReport {
+    /// The page.
+    pub fn text(&self) -> String {
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut page);
+        page
+    }
+
+    fn write(&self, page: &mut String) -> fmt::Result {
+        for user in &self.users {
+            self.write_user(page, user)?;
+        }
+        if self.all || self.users.is_empty() {
+            entry(page, "asked", &self.asked_text(self.asked))?;
+        }
+        if self.all {
+            self.write_summary(page)?;
+        }
+        self.write_integrity(page)?;
+        let mut label = "not proven";
+        for (number, limit) in (1..).zip(self.limits) {
+            entry(page, label, &format!("{number} {limit}"))?;
+            label = "";
+        }
+        let verdict = match self.answer {
+            Answer::NoOpenGap => "NO OPEN GAP",
+            Answer::OpenGap => "OPEN GAP",
+            Answer::IntegrityFailure => "INTEGRITY FAILURE: the archive is not as it was written; no other line counts",
+        };
+        entry(page, "verdict", &format!("{verdict}    exit {}", self.answer.exit_code()))
+    }
+
+    fn asked_text(&self, asked: Window) -> String {
+        format!(
+            "{}    archive {} of tenant {}, read {} by {}",
+            range(asked),
+            self.location,
+            self.tenant_id,
+            self.read_at,
+            self.program
+        )
+    }
+
+    fn write_user(&self, page: &mut String, user: &UserAudit) -> fmt::Result {
+        let (person, coverage) = (&user.person, &user.coverage);
+        write_person(page, person)?;
+        entry(page, "asked", &self.asked_text(coverage.asked))?;
+        let mut licence = format!("licensed in {} of {} daily rosters", person.rosters_licensed(), self.daily_rosters);
+        for span in &person.licensed {
+            write!(licence, "; {} … {}", day(span.first), day(span.last))?;
+        }
+        entry(page, "licence", &licence)?;
+        let mut label = "coverage";
+        let mut parts: Vec<(Window, String)> = Vec::new();
+        parts.extend(coverage.intervals.iter().map(|interval| (interval.window, interval_text(interval))));
+        parts.extend((1..).zip(&coverage.gaps).map(|(number, gap)| (gap.window, gap_text(number, gap))));
+        parts.sort_by_key(|(window, _)| *window);
+        for (window, text) in parts {
+            entry(page, label, &format!("{}    {text}", range(window)))?;
+            label = "";
+        }
+        if self.explain {
+            let mut label = "explained";
+            for proof in coverage.intervals.iter().flat_map(|interval| &interval.proofs) {
+                entry(
+                    page,
+                    label,
+                    &format!("{}    run {}, {} line {}", range(proof.window), proof.run, proof.key, proof.line),
+                )?;
+                label = "";
+            }
+        }
+        let (open, gaps) = (coverage.open().count(), coverage.gaps.len());
+        entry(page, "gaps", &format!("{open} open, {} read by a later run", gaps - open))?;
+        let items = &user.items;
+        let others = items.texts.saturating_sub(items.prompts + items.answers);
+        let contents = format!(
+            "{} texts = {} prompts + {} answers + {others} others; {} items in several texts, {} texts without a time, {} outside the range",
+            items.texts, items.prompts, items.answers, items.in_several_texts, items.undated, items.outside
+        );
+        entry(page, "contents", &contents)?;
+        page.push('\n');
+        Ok(())
+    }
+
+    fn write_summary(&self, page: &mut String) -> fmt::Result {
+        let summary = &self.summary;
+        let whole = summary.users - summary.with_open_gap - summary.with_healed_gap;
+        let users = format!(
+            "{} users = {whole} without a gap + {} with gaps read later + {} with an open gap; {} in no run at the end, asked up to their last",
+            summary.users, summary.with_healed_gap, summary.with_open_gap, summary.left
+        );
+        entry(page, "users", &users)
+    }
+
+    fn write_integrity(&self, page: &mut String) -> fmt::Result {
+        let numbers = &self.integrity.numbers;
+        let head = match &numbers.ledger_head {
+            Some((number, hash)) => format!("head {number}:{hash}"),
+            None => "no head: no run is closed".to_owned(),
+        };
+        entry(page, "integrity", &format!("{} ledger entries linked, {head}", numbers.ledger_entries))?;
+        let hashed = format!(
+            "{} run files and {} segments hashed again, {} segments of others not read",
+            numbers.run_files, numbers.segments, numbers.segments_unread
+        );
+        entry(page, "", &hashed)?;
+        let rest = numbers.lines.saturating_sub(numbers.receipt_new);
+        let lines = format!(
+            "{} lines = {} new by receipts + {rest} of attempts that left none or of runs not closed",
+            numbers.lines, numbers.receipt_new
+        );
+        entry(page, "", &lines)?;
+        let notes = format!(
+            "{} orphan segments, {} late receipts, {} attempts lost, {} pages in quarantine",
+            numbers.orphans, numbers.late_receipts, numbers.attempts_lost, numbers.quarantined_pages
+        );
+        entry(page, "", &notes)?;
+        let broken: Vec<_> = self.integrity.integrity().collect();
+        entry(page, "", &format!("{} promises found broken", broken.len()))?;
+        for finding in broken.iter().take(MAX_FINDINGS) {
+            entry(page, "", &format!("! {}", clean(&finding.to_string())))?;
+        }
+        if broken.len() > MAX_FINDINGS {
+            entry(page, "", &format!("! and {} more, see the JSON form", broken.len() - MAX_FINDINGS))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_person(page: &mut String, person: &Person) -> fmt::Result {
+    let named = |names: &Names| match (&names.display_name, &names.upn) {
+        (Some(name), Some(upn)) => format!("{} <{}>", clean(name), clean(upn)),
+        (Some(name), None) | (None, Some(name)) => clean(name),
+        (None, None) => "without a name".to_owned(),
+    };
+    let current = person.current().map(named).unwrap_or_default();
+    entry(page, "custodian", &format!("{current}, {}", person.user_id))?;
+    for former in person.names.iter().rev().skip(1) {
+        entry(page, "", &format!("formerly {}, until {}", named(former), day(former.until)))?;
+    }
+    Ok(())
+}
+
+fn interval_text(interval: &Interval) -> String {
+    format!(
+        "{} windows read to the last page, by {} runs; each instant at least {} times",
+        interval.proofs.len(),
+        interval.runs().len(),
+        interval.least_reads
+    )
+}
+
+fn gap_text(number: u64, gap: &Gap) -> String {
+    let mut text = format!("GAP {number}   ");
+    let reasons = gap.reasons.iter().map(|(reason, runs)| match runs.len() {
+        0 => reason.to_string(),
+        count => format!("{reason} in {count} runs ({})", some(runs.iter().map(String::as_str))),
+    });
+    text.push_str(&reasons.collect::<Vec<_>>().join("; "));
+    if !gap.request_ids.is_empty() {
+        let _ = write!(text, "; request ids {}", some(gap.request_ids.iter().map(String::as_str)));
+    }
+    match &gap.healed_by {
+        Some(run) => {
+            let _ = write!(text, "; read later by run {run}");
+        }
+        None => text.push_str("; OPEN"),
+    }
+    text
+}
+
+/// The first few, and how many more.
+fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let rest = names.len().saturating_sub(MAX_NAMED);
+    let mut text = names.take(MAX_NAMED).map(clean).collect::<Vec<_>>().join(", ");
+    if rest > 0 {
+        let _ = write!(text, " and {rest} more");
+    }
+    text
+}
+
+/// Names and keys come from outside: nothing in them may move the cursor or start a line of its own.
+fn clean(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+fn range(window: Window) -> String {
+    format!("{} … {}", window.from, window.to)
+}
+
+fn day(time: jiff::Timestamp) -> String {
+    time.to_string().chars().take(10).collect()
+}
+
+fn entry(page: &mut String, label: &str, text: &str) -> fmt::Result {
+    writeln!(page, "{label:<11} {text}")
+}
