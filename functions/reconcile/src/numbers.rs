@@ -153,3 +153,113 @@ fn sum(counts: &Counts) -> u64 {
 fn count(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use archive::records::{Asked, QuarantineRef, RunFile};
+    use domain::{Failure, Unavailability};
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::share::Share;
+    use crate::testing::{at, line, roster_line, run_file, run_id, segment, user};
+    use archive::records::ReceiptLine;
+
+    fn user_line(line: ReceiptLine) -> UserLine {
+        let mut share = Share::none(&run_id(), line.user_id);
+        share.take(line);
+        share.into_line(SignedDuration::from_hours(72))
+    }
+
+    fn roster(planned: u8) -> Roster {
+        let mut roster = Roster::default();
+        for n in 1..=planned {
+            roster.take(&roster_line(n, None));
+        }
+        roster.sorted()
+    }
+
+    fn facts<'a>(run: &'a RunFile, roster: &'a Roster, users: &'a [UserLine]) -> Facts<'a> {
+        Facts { run, roster, users, sound: true, attempts_lost: 0, history_start: at(0), closed_at: at(600) }
+    }
+
+    #[test]
+    fn each_number_is_the_sum_over_the_users() {
+        let busy = |n| ReceiptLine {
+            received: 7,
+            new: 4,
+            already_held: 3,
+            segments: vec![segment(1, 4, false), segment(2, 5, true)],
+            quarantine: vec![QuarantineRef { key: format!("page-{n}"), sha256: String::new() }],
+            covered_from: Some(at(i64::from(n) - 1)),
+            covered_to: Some(at(100)),
+            requests: Counts::from([("200".to_owned(), 5), ("429".to_owned(), 2), ("503".to_owned(), 1)]),
+            retries: 3,
+            lateness: Counts::from([("<=1".to_owned(), 1), ("<=24".to_owned(), 3)]),
+            ..line(n, 1, Some(Class::Exported))
+        };
+        let users = [user_line(busy(1)), user_line(busy(2)), user_line(line(3, 1, Some(Class::Empty)))];
+        let (run, roster) = (run_file(3), roster(3));
+        let report = report(Facts { attempts_lost: 1, ..facts(&run, &roster, &users) });
+        let items = ReportInteractions { received: 14, new: 8, already_held: 6, recovered: 10 };
+        assert_eq!(report.interactions, items);
+        assert_eq!(report.requests, ReportRequests { sent: 16, throttled: 4, retried: 6 });
+        assert_eq!(report.lateness, Counts::from([("<=1".to_owned(), 2), ("<=24".to_owned(), 6)]));
+        assert_eq!((report.quarantined_pages, report.attempts_lost), (2, 1));
+        // Of the two who are covered, one is covered to the start; who is not covered at all is no history's business yet.
+        assert_eq!(report.history_remaining, 1);
+        assert_eq!((report.started_at, report.closed_at), (run.started_at, at(600)));
+        assert!(report.complete);
+    }
+
+    #[test]
+    fn what_does_not_hold_outside_the_users_file_is_incomplete() {
+        let (run, two) = (run_file(2), roster(2));
+        let users = [user_line(line(1, 1, Some(Class::Empty))), user_line(line(2, 1, Some(Class::Empty)))];
+        assert!(report(facts(&run, &two, &users)).complete);
+        assert!(!report(Facts { sound: false, ..facts(&run, &two, &users) }).complete);
+        let mut twice = Roster { enumerated: 2, planned: vec![user(1), user(1)], ..Roster::default() };
+        assert!(!report(facts(&run, &twice, &users)).complete, "the users file is of others");
+        twice.planned = vec![user(1)];
+        assert!(!report(facts(&run, &twice, &users)).complete, "enumerated = excluded + planned");
+    }
+
+    fn class() -> impl Strategy<Value = Option<Class>> {
+        use Unavailability::{Gone, NoHistory, NoLicence, Refused};
+        prop_oneof![
+            Just(None),
+            Just(Some(Class::Exported)),
+            Just(Some(Class::Empty)),
+            Just(Some(Class::Deferred)),
+            Just(Some(Class::Failed(Failure::ServerError))),
+            proptest::sample::select(vec![NoLicence, NoHistory, Refused, Gone])
+                .prop_map(|reason| Some(Class::Unavailable(reason))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_is_in_one_class_and_complete_is_what_it_is_defined_as(
+            classes in proptest::collection::vec(class(), 0..6),
+            whole_tenant in any::<bool>(),
+        ) {
+            let planned = classes.len() as u8;
+            let asked = Asked { users: (!whole_tenant).then(Vec::new), ..Asked::default() };
+            let (run, roster) = (RunFile { asked, ..run_file(planned) }, roster(planned));
+            let users: Vec<UserLine> =
+                (1..).zip(&classes).map(|(n, class)| user_line(line(n, 1, *class))).collect();
+            let report = report(facts(&run, &roster, &users));
+            let of = &report.users;
+            let sum = of.exported + of.empty + of.unavailable.values().sum::<u64>() + of.deferred + of.failed + of.missing;
+            prop_assert_eq!(sum, u64::from(planned));
+
+            let some = |test: fn(Class) -> bool| classes.iter().flatten().any(|class| test(*class));
+            let refused = some(|class| matches!(class, Class::Unavailable(reason) if reason.is_refusal()));
+            let expected = classes.iter().all(Option::is_some)
+                && !some(Class::is_failed)
+                && (!whole_tenant || !refused || some(Class::is_read));
+            prop_assert_eq!(report.complete, expected);
+        }
+    }
+}

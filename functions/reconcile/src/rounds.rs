@@ -99,3 +99,33 @@ pub(crate) async fn send(
     }
     Ok(sent)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, run_file, run_id, user};
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_that_two_sent_together_are_counted_once() {
+        let world = World::new(1).await;
+        for expected in 0..3 {
+            let first = Rounds::read(&world.archive, &run_id()).await.unwrap();
+            let second = Rounds::read(&world.archive, &run_id()).await.unwrap();
+            assert_eq!((first.count, second.count), (expected, expected));
+            first.count_one(&world.archive, &run_id()).await.unwrap();
+            second.count_one(&world.archive, &run_id()).await.unwrap();
+        }
+        assert_eq!(Rounds::read(&world.archive, &run_id()).await.unwrap().count, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sending_stops_when_the_time_is_up() {
+        let world = World::new(1).await;
+        let users = [user(1), user(2)];
+        let (run, now) = (run_file(2), world.clock.now());
+        let sent = |deadline| send(&run, &users, &world.queue, &*world.clock, deadline);
+        assert_eq!(sent(Deadline::at(now)).await.unwrap(), 0);
+        assert_eq!(sent(Deadline::never()).await.unwrap(), 2);
+        assert_eq!(world.drain().await.len(), 2);
+    }
+}

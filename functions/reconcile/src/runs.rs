@@ -67,14 +67,23 @@ pub(crate) async fn reconcile(
             *answer = step(archive, run, Some(deadline), deps).await;
         }
     }
-    for (run, answer) in runs.iter().zip(&answers) {
+    let (mut done, mut first) = (Vec::new(), None);
+    for (run, answer) in runs.iter().zip(answers) {
         match answer {
-            Ok(Answer::Open(open)) => tracing::info!(run_id = %run, waiting = open.waiting, "run open"),
-            Ok(_) => {}
-            Err(error) => tracing::error!(run_id = %run, error = error as &dyn std::error::Error, "run not reconciled"),
+            Ok(answer) => {
+                if let Answer::Open(open) = &answer {
+                    tracing::info!(run_id = %run, waiting = open.waiting, "run open");
+                }
+                done.push(answer);
+            }
+            Err(error) if first.is_none() => first = Some(error),
+            // The first is for the caller to report, and only one can be.
+            Err(error) => {
+                tracing::error!(run_id = %run, error = &error as &dyn std::error::Error, "run not reconciled");
+            }
         }
     }
-    answers.into_iter().collect()
+    first.map_or(Ok(done), Err)
 }
 
 /// Whether nothing was visible, in flight or delayed on two readings of the queue. One alone proves little, since a queue's

@@ -127,7 +127,7 @@ pub(crate) struct Busy {
     /// Runs before the first put of a key that ends so.
     before: Mutex<Option<(&'static str, Hook)>>,
     /// Puts of keys that end so fail, as if the process had been killed before them.
-    killed_at: Mutex<Option<&'static str>>,
+    killed_at: Option<&'static str>,
     /// Makes every call give way to other tasks a random number of times.
     dice: Option<SeededRandom>,
 }
@@ -147,7 +147,7 @@ impl Busy {
 
     async fn put(&self, key: &str) -> Result<(), StoreError> {
         self.give_way().await;
-        if self.killed_at.lock().unwrap().is_some_and(|suffix| key.ends_with(suffix)) {
+        if self.killed_at.is_some_and(|suffix| key.ends_with(suffix)) {
             let kind = StoreErrorKind::Denied;
             return Err(StoreError { kind, operation: "put", key: key.to_owned(), source: None });
         }
@@ -230,18 +230,13 @@ impl World {
 
     /// The same world, whose store is busy.
     pub(crate) fn busy(&self, before: Option<(&'static str, Hook)>, killed_at: Option<&'static str>) -> Self {
-        self.over(Busy {
-            inner: Arc::clone(&self.store),
-            before: Mutex::new(before),
-            killed_at: Mutex::new(killed_at),
-            dice: None,
-        })
+        self.over(Busy { inner: Arc::clone(&self.store), before: Mutex::new(before), killed_at, dice: None })
     }
 
     /// The same world, whose store gives way at random.
-    pub(crate) fn slow(&self, seed: u64) -> Self {
+    pub(crate) fn slow(&self, seed: u64, killed_at: Option<&'static str>) -> Self {
         let dice = Some(SeededRandom::new(seed));
-        self.over(Busy { inner: Arc::clone(&self.store), before: Mutex::new(None), killed_at: Mutex::new(None), dice })
+        self.over(Busy { inner: Arc::clone(&self.store), before: Mutex::new(None), killed_at, dice })
     }
 
     fn over(&self, store: Busy) -> Self {

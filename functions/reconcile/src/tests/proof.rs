@@ -97,6 +97,7 @@ async fn what_a_killed_attempt_archived_is_recovered_and_the_attempt_counts_as_l
     assert_eq!((report.interactions.new, report.interactions.recovered), (2, 4));
     assert_eq!(report.attempts_lost, 1);
     assert!(report.complete);
+    world.one_sound_entry().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,6 +110,7 @@ async fn an_attempt_that_left_a_receipt_is_not_lost() {
     world.receipt(1, &[met]).await;
     let report = world.closed().await.report;
     assert_eq!((report.interactions.recovered, report.attempts_lost, report.complete), (1, 0, true));
+    world.one_sound_entry().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,6 +123,7 @@ async fn a_segment_that_somebody_counts_is_not_recovered() {
     let report = world.closed().await.report;
     assert_eq!((report.interactions.new, report.interactions.recovered), (2, 0));
     assert_eq!((report.attempts_lost, report.complete), (0, true));
+    world.one_sound_entry().await;
 }
 
 #[tokio::test(start_paused = true)]

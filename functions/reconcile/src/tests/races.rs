@@ -1,6 +1,5 @@
 //! Reconciles that are killed, and reconciles at once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use archive::layout;
@@ -117,6 +116,12 @@ async fn a_users_file_that_no_receipts_explain_closes_incomplete() {
     assert_eq!(world.ledger().await.len(), 1);
 }
 
+async fn give_way(times: u64) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn in_whatever_order_things_happen_there_is_one_sound_entry() {
     for seed in 0..100 {
@@ -138,17 +143,19 @@ async fn in_whatever_order_things_happen_there_is_one_sound_entry() {
             vec![ReceiptLine { received: 2, already_held: 2, ..line(3, 5, EXPORTED) }, line(4, 5, Some(Class::Empty))],
         ];
         let mut tasks = tokio::task::JoinSet::new();
+        // Three reconciles, begun at some time, of which the first two may be killed somewhere.
         for n in 0..3 {
-            let world = world.slow(seed * 3 + n);
-            tasks.spawn(async move { _ = world.closed().await });
+            let killed_at = [None, Some(REPORT), Some(LEDGER)][dice.below(if n < 2 { 3 } else { 1 }) as usize];
+            let (slow, begins) = (world.slow(seed * 3 + n, killed_at), dice.below(100));
+            tasks.spawn(async move {
+                give_way(begins).await;
+                _ = slow.reconcile().await;
+            });
         }
-        let (world, yields) = (Arc::new(world), dice.below(40));
-        let arrives = Arc::clone(&world);
+        let (arrives, pause) = (world.clone(), dice.below(60));
         tasks.spawn(async move {
             for lines in receipts {
-                for _ in 0..yields {
-                    tokio::task::yield_now().await;
-                }
+                give_way(pause).await;
                 arrives.receipt(1, &lines).await;
             }
         });
