@@ -1,0 +1,44 @@
+//! What was called.
+
+/// A service of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Objects.
+    S3,
+    /// Queues.
+    Sqs,
+    /// Secrets.
+    SecretsManager,
+    /// Tokens.
+    Sts,
+}
+
+/// A call as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The service.
+    pub service: Service,
+    /// The operation: `PutObject`, `SendMessageBatch`.
+    pub action: String,
+    /// What it was asked of: `bucket/key` (of a listing `bucket/prefix`), the queue's name, the secret's id, the audience.
+    pub resource: String,
+    /// The access key that signed it; empty if none did.
+    pub access_key: String,
+    /// The HTTP status of the answer; `None` while there is none, and for ever if it was lost.
+    pub status: Option<u16>,
+}
+
+impl Call {
+    /// The IAM action that a policy has to allow for it.
+    pub fn iam_action(&self) -> String {
+        let (service, action) = match (self.service, self.action.as_str()) {
+            (Service::S3, "ListObjectsV2") => ("s3", "ListBucket"),
+            (Service::S3, action) => ("s3", action),
+            // SQS has one permission for an operation and its batch.
+            (Service::Sqs, action) => ("sqs", action.strip_suffix("Batch").unwrap_or(action)),
+            (Service::SecretsManager, action) => ("secretsmanager", action),
+            (Service::Sts, action) => ("sts", action),
+        };
+        format!("{service}:{action}")
+    }
+}

@@ -1,0 +1,294 @@
+//! The state, and what happens to a request.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use domain::{Clock, Random};
+use queue::Options;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::call::{Call, Service};
+use crate::fault::{Effect, Fault, Plan};
+use crate::request::{Refusal, Reply, Request};
+use crate::s3::{self, S3, Version};
+use crate::secrets::{self, Secrets};
+use crate::sqs::{self, Sqs};
+use crate::sts::{self, Identity};
+
+/// The services' state. Clones share it.
+#[derive(Clone)]
+pub struct AwsFake(Arc<Inner>);
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// The one lock under which puts are decided: of any number that race, one wins.
+    s3: Mutex<S3>,
+    sqs: Sqs,
+    secrets: Mutex<Secrets>,
+    identity: Mutex<Identity>,
+    plan: Mutex<Plan>,
+    calls: watch::Sender<Vec<Call>>,
+}
+
+/// How the connection answers.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Reply(Reply),
+    /// By closing.
+    Close,
+    /// Not at all.
+    Hang,
+}
+
+/// What a request asks, and of whom.
+enum Asked {
+    S3(s3::Asked),
+    Sqs { action: String, queue: String },
+    Secret { action: String, id: String },
+    Sts(sts::Asked),
+}
+
+impl AwsFake {
+    /// No buckets, no queues, no secrets.
+    pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            random,
+            s3: Mutex::default(),
+            sqs: Sqs::default(),
+            secrets: Mutex::default(),
+            identity: Mutex::default(),
+            plan: Mutex::default(),
+            calls: watch::Sender::new(Vec::new()),
+        }))
+    }
+
+    /// A bucket; nothing if it exists.
+    pub fn create_bucket(&self, name: &str) {
+        self.s3().create_bucket(name);
+    }
+
+    /// How many keys a page of a listing holds; 1,000 by default, and at most.
+    pub fn set_listing_page(&self, keys: usize) {
+        self.s3().set_page(keys);
+    }
+
+    /// The current objects of a bucket.
+    pub fn objects(&self, bucket: &str) -> BTreeMap<String, Version> {
+        self.s3().current(bucket)
+    }
+
+    /// Everything that was ever put under a key, oldest first.
+    pub fn versions(&self, bucket: &str, key: &str) -> Vec<Version> {
+        self.s3().versions(bucket, key)
+    }
+
+    /// Removes an object, as somebody outside the program might.
+    pub fn remove_object(&self, bucket: &str, key: &str) {
+        self.s3().remove(bucket, key);
+    }
+
+    /// Writes an object whatever is there, as somebody outside the program might.
+    pub fn overwrite_object(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
+        self.s3().overwrite(bucket, key, bytes.into(), self.0.clock.now());
+    }
+
+    /// Lands the puts that are late and on demand. Answers of how many the condition still held.
+    pub fn land_late_puts(&self) -> usize {
+        self.s3().land(self.0.clock.now())
+    }
+
+    /// A queue and, named `<name>-dlq`, its dead-letter queue.
+    pub fn create_queue(&self, name: &str, options: Options) {
+        self.0.sqs.create(name, options, &self.0.clock, &self.0.random);
+    }
+
+    /// The bodies of all messages that ever became dead letters of this queue.
+    pub fn dead_letters(&self, queue: &str) -> Vec<String> {
+        self.0.sqs.find(queue).map(|queue| queue.dead_letters()).unwrap_or_default()
+    }
+
+    /// Moves the visible dead letters of this queue back, as messages never received. Answers how many.
+    pub async fn redrive(&self, queue: &str) -> usize {
+        match self.0.sqs.find(queue) {
+            Some(queue) => queue.redrive().await,
+            None => 0,
+        }
+    }
+
+    /// A new version of a secret, which from now on is the current one.
+    pub fn set_secret(&self, name: &str, value: &str) {
+        locked(&self.0.secrets).set(name, value);
+    }
+
+    /// Who tokens speak of from now on.
+    pub fn set_identity(&self, identity: Identity) {
+        *locked(&self.0.identity) = identity;
+    }
+
+    /// Plans a fault. Of several that strike one call the first planned does.
+    pub fn plan(&self, fault: Fault) {
+        locked(&self.0.plan).add(fault);
+    }
+
+    /// Drops all faults that have not struck.
+    pub fn clear_faults(&self) {
+        locked(&self.0.plan).clear();
+    }
+
+    /// How many strikes are still to come.
+    pub fn faults_left(&self) -> usize {
+        locked(&self.0.plan).left()
+    }
+
+    /// Every call so far, in the order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.0.calls.borrow().clone()
+    }
+
+    /// Forgets the calls so far.
+    pub fn clear_calls(&self) {
+        self.0.calls.send_modify(Vec::clear);
+    }
+
+    /// Waits until this holds for the calls so far.
+    pub async fn until(&self, mut holds: impl FnMut(&[Call]) -> bool) {
+        // The sender lives as long as this, so waiting ends only by the condition.
+        let _ = self.0.calls.subscribe().wait_for(|calls| holds(calls)).await;
+    }
+
+    fn s3(&self) -> MutexGuard<'_, S3> {
+        locked(&self.0.s3)
+    }
+
+    /// Records a request, lets the faults have their way, and does what is left to do.
+    pub(crate) async fn handle(&self, request: &Request) -> Outcome {
+        let asked = Asked::read(request);
+        let call = asked.call(request);
+        let index = self.arrived(call.clone());
+        if call.service == Service::S3 {
+            self.s3().before_call(self.0.clock.now());
+        }
+        let effect = locked(&self.0.plan).effect(&call);
+        let failing = match &effect {
+            Some(Effect::FailEntries(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        let reply = match (&effect, asked) {
+            (Some(Effect::Answer { status, code }), asked) => asked.error(&Refusal::new(*status, code, "on demand")),
+            (Some(Effect::Disconnect), _) => return Outcome::Close,
+            (Some(Effect::Hang), _) => return Outcome::Hang,
+            (Some(Effect::Late(landing)), asked) => {
+                if let Asked::S3(s3::Asked::Put(put)) = asked {
+                    self.s3().put_later(put, *landing);
+                }
+                return Outcome::Close;
+            }
+            (_, asked) => self.reply(asked, request, failing).await,
+        };
+        match effect {
+            Some(Effect::LoseAnswer) => Outcome::Close,
+            Some(Effect::HangDone) => Outcome::Hang,
+            _ => {
+                self.answered(index, reply.status.as_u16());
+                Outcome::Reply(reply)
+            }
+        }
+    }
+
+    async fn reply(&self, asked: Asked, request: &Request, failing: &[usize]) -> Reply {
+        let now = self.0.clock.now();
+        match asked {
+            Asked::S3(asked) => {
+                let answer = self.s3().answer(asked, request, now);
+                answer.unwrap_or_else(|refusal| s3::error(&refusal))
+            }
+            Asked::Sqs { action, queue } => {
+                let answer = self.0.sqs.answer(&action, &queue, &request.body, failing, &*self.0.clock).await;
+                answer.unwrap_or_else(|refusal| sqs::error(&refusal))
+            }
+            Asked::Secret { action, id } if action == "GetSecretValue" => {
+                locked(&self.0.secrets).get(&id).unwrap_or_else(|refusal| secrets::error(&refusal))
+            }
+            Asked::Secret { .. } => {
+                secrets::error(&Refusal::new(400, "UnknownOperationException", "this fake does not do that"))
+            }
+            Asked::Sts(asked) => {
+                let id = Uuid::from_bytes(self.0.random.bytes16());
+                let token = locked(&self.0.identity).token(&asked, now, id);
+                token.unwrap_or_else(|refusal| sts::error(&refusal))
+            }
+        }
+    }
+
+    fn arrived(&self, call: Call) -> usize {
+        let mut index = 0;
+        self.0.calls.send_modify(|calls| {
+            index = calls.len();
+            calls.push(call);
+        });
+        index
+    }
+
+    fn answered(&self, index: usize, status: u16) {
+        self.0.calls.send_modify(|calls| {
+            if let Some(call) = calls.get_mut(index) {
+                call.status = Some(status);
+            }
+        });
+    }
+}
+
+impl Asked {
+    fn read(request: &Request) -> Self {
+        match request.header("x-amz-target").and_then(|target| target.split_once('.')) {
+            Some(("AmazonSQS", action)) => {
+                let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+                let url = body["QueueUrl"].as_str().unwrap_or_default();
+                // Whatever host it names: a URL may have been made before this server listened.
+                let queue = url.rsplit('/').next().unwrap_or_default().to_owned();
+                Self::Sqs { action: action.to_owned(), queue }
+            }
+            Some((_, action)) => Self::Secret { action: action.to_owned(), id: Secrets::asked(&request.body) },
+            None if request.path == "/" && request.method == http::Method::POST => {
+                Self::Sts(sts::Asked::read(&request.body))
+            }
+            None => Self::S3(s3::Asked::read(request)),
+        }
+    }
+
+    fn call(&self, request: &Request) -> Call {
+        let (service, action, resource) = match self {
+            Self::S3(asked) => (Service::S3, asked.action().to_owned(), asked.resource()),
+            Self::Sqs { action, queue } => (Service::Sqs, action.clone(), queue.clone()),
+            Self::Secret { action, id } => (Service::SecretsManager, action.clone(), id.clone()),
+            Self::Sts(asked) => (Service::Sts, asked.action.clone(), asked.audience.clone()),
+        };
+        Call { service, action, resource, access_key: request.access_key(), status: None }
+    }
+
+    /// An error in the form of the service asked.
+    fn error(&self, refusal: &Refusal) -> Reply {
+        match self {
+            Self::S3(_) => s3::error(refusal),
+            Self::Sqs { .. } => sqs::error(refusal),
+            Self::Secret { .. } => secrets::error(refusal),
+            Self::Sts(_) => sts::error(refusal),
+        }
+    }
+}
+
+/// No lock is held while anything can panic that leaves its state broken.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for AwsFake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsFake").field("calls", &self.0.calls.borrow().len()).finish_non_exhaustive()
+    }
+}

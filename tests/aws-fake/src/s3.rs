@@ -1,0 +1,342 @@
+//! Objects: conditional puts under one lock, listings by page, every version kept.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use domain::Timestamp;
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+use crate::fault::Landing;
+use crate::request::{Refusal, Reply, Request, base64, escape, hex, md5_hex};
+
+/// Keys of a page of a listing, as with S3.
+const PAGE: usize = 1000;
+
+/// What a put was bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutCondition {
+    /// Nothing: it replaces whatever is there.
+    None,
+    /// `If-None-Match: *`.
+    Absent,
+    /// `If-Match`.
+    Version(String),
+}
+
+/// A version of an object, as it was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The content.
+    pub bytes: Bytes,
+    /// Its name, quotes included.
+    pub etag: String,
+    /// The SHA-256 that the put carried, in base64.
+    pub sha256: Option<String>,
+    /// What the put was bound to.
+    pub condition: PutCondition,
+    /// When it was put.
+    pub at: Timestamp,
+}
+
+/// All buckets.
+#[derive(Debug)]
+pub(crate) struct S3 {
+    buckets: BTreeMap<String, Bucket>,
+    late: Vec<Late>,
+    page: usize,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    objects: BTreeMap<String, History>,
+}
+
+/// Every version of a key, oldest first. After a removal there is no current one.
+#[derive(Debug, Default)]
+struct History {
+    versions: Vec<Version>,
+    removed: bool,
+}
+
+#[derive(Debug)]
+struct Late {
+    put: Put,
+    landing: Landing,
+}
+
+/// A put that is whole and right, whatever its condition says.
+#[derive(Debug, Clone)]
+pub(crate) struct Put {
+    bucket: String,
+    key: String,
+    bytes: Bytes,
+    sha256: Option<String>,
+    condition: PutCondition,
+}
+
+/// What a request asks of S3.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    CreateBucket(String),
+    Put(Put),
+    Get { bucket: String, key: String },
+    List { bucket: String, prefix: String },
+    Unknown(Refusal),
+}
+
+impl Asked {
+    pub(crate) fn read(request: &Request) -> Self {
+        let path = request.path.trim_start_matches('/');
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        match (&request.method, key.is_empty()) {
+            (&Method::PUT, true) => Self::CreateBucket(bucket),
+            (&Method::PUT, false) => Put::read(request, bucket, key).map_or_else(Self::Unknown, Self::Put),
+            (&Method::GET, false) => Self::Get { bucket, key },
+            (&Method::GET, true) if request.parameter("list-type") == Some("2") => {
+                Self::List { bucket, prefix: request.parameter("prefix").unwrap_or_default().to_owned() }
+            }
+            _ => Self::Unknown(Refusal::new(501, "NotImplemented", "this fake does not do that")),
+        }
+    }
+
+    pub(crate) fn action(&self) -> &'static str {
+        match self {
+            Self::CreateBucket(_) => "CreateBucket",
+            Self::Put(_) => "PutObject",
+            Self::Get { .. } => "GetObject",
+            Self::List { .. } => "ListObjectsV2",
+            Self::Unknown(_) => "Unknown",
+        }
+    }
+
+    pub(crate) fn resource(&self) -> String {
+        match self {
+            Self::CreateBucket(bucket) => bucket.clone(),
+            Self::Put(put) => format!("{}/{}", put.bucket, put.key),
+            Self::Get { bucket, key } => format!("{bucket}/{key}"),
+            Self::List { bucket, prefix } => format!("{bucket}/{prefix}"),
+            Self::Unknown(_) => String::new(),
+        }
+    }
+}
+
+impl Put {
+    fn read(request: &Request, bucket: String, key: String) -> Result<Self, Refusal> {
+        let bytes = request.body.clone();
+        let digest = Sha256::digest(&bytes);
+        match request.header("x-amz-content-sha256") {
+            Some(chunked) if chunked.starts_with("STREAMING") => {
+                return Err(Refusal::new(501, "NotImplemented", "bodies in chunks are not read"));
+            }
+            Some(sent) if sent != "UNSIGNED-PAYLOAD" && sent != hex(&digest) => {
+                return Err(Refusal::new(400, "XAmzContentSHA256Mismatch", "the signed hash is not the content's"));
+            }
+            _ => {}
+        }
+        let sha256 = request.header("x-amz-checksum-sha256").map(str::to_owned);
+        if sha256.as_ref().is_some_and(|sent| *sent != base64(&digest)) {
+            return Err(Refusal::new(400, "BadDigest", "the SHA256 you specified did not match the content's"));
+        }
+        let condition = match (request.header("if-none-match"), request.header("if-match")) {
+            (None, None) => PutCondition::None,
+            (Some("*"), None) => PutCondition::Absent,
+            (None, Some(etag)) => PutCondition::Version(etag.to_owned()),
+            _ => return Err(Refusal::new(501, "NotImplemented", "such a condition is not supported")),
+        };
+        Ok(Self { bucket, key, bytes, sha256, condition })
+    }
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self { buckets: BTreeMap::new(), late: Vec::new(), page: PAGE }
+    }
+}
+
+impl S3 {
+    pub(crate) fn create_bucket(&mut self, name: &str) {
+        self.buckets.entry(name.to_owned()).or_default();
+    }
+
+    pub(crate) fn set_page(&mut self, keys: usize) {
+        self.page = keys.clamp(1, PAGE);
+    }
+
+    pub(crate) fn current(&self, bucket: &str) -> BTreeMap<String, Version> {
+        let objects = self.buckets.get(bucket).into_iter().flat_map(|bucket| &bucket.objects);
+        objects.filter_map(|(key, history)| Some((key.clone(), history.current()?.clone()))).collect()
+    }
+
+    pub(crate) fn versions(&self, bucket: &str, key: &str) -> Vec<Version> {
+        let history = self.buckets.get(bucket).and_then(|bucket| bucket.objects.get(key));
+        history.map(|history| history.versions.clone()).unwrap_or_default()
+    }
+
+    /// As somebody outside the program might.
+    pub(crate) fn remove(&mut self, bucket: &str, key: &str) {
+        if let Some(history) = self.buckets.get_mut(bucket).and_then(|bucket| bucket.objects.get_mut(key)) {
+            history.removed = true;
+        }
+    }
+
+    /// As somebody outside the program might.
+    pub(crate) fn overwrite(&mut self, bucket: &str, key: &str, bytes: Bytes, now: Timestamp) {
+        self.create_bucket(bucket);
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let put = Put { bucket, key, bytes, sha256: None, condition: PutCondition::None };
+        // Without a condition and with its bucket there is nothing to refuse.
+        let _ = self.put(put, now);
+    }
+
+    pub(crate) fn put_later(&mut self, put: Put, landing: Landing) {
+        self.late.push(Late { put, landing });
+    }
+
+    /// Lands what is late and on demand. Answers of how many puts the condition still held.
+    pub(crate) fn land(&mut self, now: Timestamp) -> usize {
+        self.land_those(now, |landing| *landing == Landing::OnDemand)
+    }
+
+    /// Lands what is due before this call.
+    pub(crate) fn before_call(&mut self, now: Timestamp) {
+        self.land_those(now, |landing| match landing {
+            Landing::BeforeCall(calls) => {
+                *calls = calls.saturating_sub(1);
+                *calls == 0
+            }
+            Landing::OnDemand | Landing::Never => false,
+        });
+    }
+
+    fn land_those(&mut self, now: Timestamp, mut due: impl FnMut(&mut Landing) -> bool) -> usize {
+        let due: Vec<Late> = self.late.extract_if(.., |late| due(&mut late.landing)).collect();
+        due.into_iter().filter(|late| self.put(late.put.clone(), now).is_ok()).count()
+    }
+
+    pub(crate) fn answer(&mut self, asked: Asked, request: &Request, now: Timestamp) -> Result<Reply, Refusal> {
+        match asked {
+            Asked::CreateBucket(bucket) => {
+                self.create_bucket(&bucket);
+                Ok(Reply::new(200, "application/xml", ""))
+            }
+            Asked::Put(put) => {
+                let etag = self.put(put, now)?;
+                Ok(Reply::new(200, "application/xml", "").header("etag", etag))
+            }
+            Asked::Get { bucket, key } => self.get(&bucket, &key, request),
+            Asked::List { bucket, prefix } => self.list(&bucket, &prefix, request),
+            Asked::Unknown(refusal) => Err(refusal),
+        }
+    }
+
+    fn put(&mut self, put: Put, now: Timestamp) -> Result<String, Refusal> {
+        let objects = &mut bucket(&mut self.buckets, &put.bucket)?.objects;
+        let current = objects.get(&put.key).and_then(History::current);
+        match (&put.condition, current) {
+            (PutCondition::Absent, Some(_)) => return Err(not_met()),
+            (PutCondition::Version(_), None) => return Err(no_such_key()),
+            (PutCondition::Version(etag), Some(current)) if *etag != current.etag => return Err(not_met()),
+            _ => {}
+        }
+        let etag = format!("\"{}\"", md5_hex(&put.bytes));
+        let Put { key, bytes, sha256, condition, .. } = put;
+        let history = objects.entry(key).or_default();
+        history.versions.push(Version { bytes, etag: etag.clone(), sha256, condition, at: now });
+        history.removed = false;
+        Ok(etag)
+    }
+
+    fn get(&mut self, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
+        let bucket = bucket(&mut self.buckets, name)?;
+        let version = bucket.objects.get(key).and_then(History::current).ok_or_else(no_such_key)?;
+        let mut reply = Reply::new(200, "binary/octet-stream", version.bytes.clone())
+            .header("etag", version.etag.clone())
+            .header("last-modified", version.at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        if let Some(sha256) = &version.sha256
+            && request.header("x-amz-checksum-mode") == Some("ENABLED")
+        {
+            reply = reply.header("x-amz-checksum-sha256", sha256.clone()).header("x-amz-checksum-type", "FULL_OBJECT");
+        }
+        Ok(reply)
+    }
+
+    fn list(&mut self, name: &str, prefix: &str, request: &Request) -> Result<Reply, Refusal> {
+        if request.parameter("delimiter").is_some_and(|delimiter| !delimiter.is_empty()) {
+            return Err(Refusal::new(501, "NotImplemented", "listings by folder are not done"));
+        }
+        let asked = request.parameter("max-keys").and_then(|number| number.parse().ok()).unwrap_or(PAGE);
+        let page = self.page.min(asked);
+        let encode = request.parameter("encoding-type") == Some("url");
+        let objects = &bucket(&mut self.buckets, name)?.objects;
+        // The token is the last key of the page before, in another form so that nobody takes it for a key.
+        let after = match request.parameter("continuation-token") {
+            Some(token) => Some(token.strip_prefix("after:").ok_or_else(bad_token)?),
+            None => request.parameter("start-after"),
+        };
+        let mut left = objects
+            .iter()
+            .filter_map(|(key, history)| Some((key, history.current()?)))
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after));
+        let shown: Vec<_> = left.by_ref().take(page).collect();
+        let next = left.next().and(shown.last()).map(|(key, _)| format!("after:{key}"));
+        let written =
+            |text: &str| if encode { utf8_percent_encode(text, NON_ALPHANUMERIC).to_string() } else { escape(text) };
+        let mut xml = format!(
+            "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{}</Name><Prefix>{}</Prefix>\
+             <KeyCount>{}</KeyCount><MaxKeys>{page}</MaxKeys><IsTruncated>{}</IsTruncated>",
+            escape(name),
+            written(prefix),
+            shown.len(),
+            next.is_some(),
+        );
+        if let Some(next) = next {
+            xml += &format!("<NextContinuationToken>{}</NextContinuationToken>", escape(&next));
+        }
+        for (key, version) in shown {
+            xml += &format!(
+                "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size>\
+                 <StorageClass>STANDARD</StorageClass></Contents>",
+                written(key),
+                version.at,
+                escape(&version.etag),
+                version.bytes.len(),
+            );
+        }
+        xml += "</ListBucketResult>";
+        Ok(Reply::xml(200, &xml))
+    }
+}
+
+impl History {
+    fn current(&self) -> Option<&Version> {
+        if self.removed { None } else { self.versions.last() }
+    }
+}
+
+fn bucket<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> Result<&'a mut Bucket, Refusal> {
+    buckets.get_mut(name).ok_or_else(|| Refusal::new(404, "NoSuchBucket", "the specified bucket does not exist"))
+}
+
+fn no_such_key() -> Refusal {
+    Refusal::new(404, "NoSuchKey", "the specified key does not exist")
+}
+
+fn not_met() -> Refusal {
+    Refusal::new(412, "PreconditionFailed", "at least one of the conditions you specified did not hold")
+}
+
+fn bad_token() -> Refusal {
+    Refusal::new(400, "InvalidArgument", "the continuation token provided is incorrect")
+}
+
+/// An error in S3's form.
+pub(crate) fn error(refusal: &Refusal) -> Reply {
+    let (code, message) = (escape(&refusal.code), escape(&refusal.message));
+    Reply::xml(
+        refusal.status,
+        &format!("<Error><Code>{code}</Code><Message>{message}</Message><RequestId>fake</RequestId></Error>"),
+    )
+}
