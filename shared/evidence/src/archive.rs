@@ -71,6 +71,9 @@ pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
         if closed.iter().any(|known| known.run.run_id == entry.run_id) {
             continue;
         }
+        if !layout::is_run_id(&entry.run_id) {
+            return Err(ReadError::Damaged { key });
+        }
         let key = RunFile::Run.key(&entry.run_id);
         let run: Run = read_value(source, &key)?;
         if run.run_id != entry.run_id {

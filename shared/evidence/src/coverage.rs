@@ -32,7 +32,7 @@ impl Window {
     }
 
     /// What of it lies in none of these windows, which are sorted and joined.
-    fn without(self, others: &[Self]) -> Vec<Self> {
+    pub(crate) fn without(self, others: &[Self]) -> Vec<Self> {
         let (mut rest, mut from) = (Vec::new(), self.from);
         for other in others.iter().filter_map(|other| other.within(self)) {
             rest.push(Self { from, to: other.from });

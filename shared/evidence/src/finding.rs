@@ -151,6 +151,9 @@ codes! {
     Orphan = "orphan", Note;
     /// A receipt that arrived after its run was closed.
     LateReceipt = "late-receipt", Note;
+    /// A users file has a user as covered over time that no receipt's window holds. An attempt that kept coverage and was
+    /// lost before its receipt does this; the time counts as a gap.
+    CoverageUnproven = "coverage-unproven", Note;
     /// Attempts that wrote segments and left no receipt.
     AttemptsLost = "attempts-lost", Note;
     /// A run that no ledger entry names yet.

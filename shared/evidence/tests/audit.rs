@@ -160,6 +160,9 @@ fn what_cannot_be_asked_is_refused_without_repeating_a_name() {
     inverted.to = inverted.from;
     assert!(matches!(audit(&sample(), &inverted), Err(AuditError::Range)));
     assert!(matches!(audit(&Memory::default(), &named(ADELE)), Err(AuditError::Read(_))));
+    let mut newer = sample();
+    edit_json(&mut newer, "archive.json", |file| file["format"] = json!(2));
+    assert!(matches!(audit(&newer, &named(ADELE)), Err(AuditError::Read(_))));
 }
 
 #[test]

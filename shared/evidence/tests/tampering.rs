@@ -423,3 +423,37 @@ fn no_truncation_of_any_object_panics_or_passes() {
         }
     }
 }
+
+#[test]
+fn a_byte_changed_anywhere_is_found() {
+    let memory = sample();
+    let expectation = Expectation { ledger_head: verdict(&memory).numbers.ledger_head, ..Expectation::default() };
+    for (key, bytes) in memory.objects.iter().filter(|(key, _)| key.contains('/')) {
+        // A step that shares no factor with the lengths of names and hashes meets every part of an object.
+        for at in (0..bytes.len()).step_by(7) {
+            let mut changed = memory.clone();
+            changed.objects.get_mut(key).unwrap()[at] ^= 0x10;
+            assert!(!verify(&changed, &expectation).unwrap().is_intact(), "{key} byte {at}");
+        }
+    }
+}
+
+#[test]
+fn coverage_that_no_window_proves_is_noted() {
+    let mut builder = Builder::new();
+    let mut run = Run { roster: vec![roster_line(ADELE, "a", None)], ..Run::daily("2026-11-23") };
+    let mut adele = line(DAY_1, &attempt(1), ADELE, "empty", ("2026-11-20T01:00:00Z", "2026-11-23T01:00:00Z"), (0, 0));
+    adele["covered_from"] = json!("2026-11-20T01:00:00Z");
+    adele["covered_to"] = json!("2026-11-23T01:00:00Z");
+    run.receipts = vec![(attempt(1), vec![adele.clone()])];
+    builder.close(&run);
+    assert_eq!(verdict(&builder.memory).count(Code::CoverageUnproven), 0);
+
+    let mut builder = Builder::new();
+    adele["covered_from"] = json!("2026-11-19T01:00:00Z");
+    run.receipts = vec![(attempt(1), vec![adele])];
+    builder.close(&run);
+    let verdict = verdict(&builder.memory);
+    assert_eq!((verdict.is_intact(), verdict.count(Code::CoverageUnproven)), (true, 1));
+    assert!(verdict.findings[0].sentence.contains("from 2026-11-19T01:00:00Z to 2026-11-20T01:00:00Z"));
+}

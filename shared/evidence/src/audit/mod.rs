@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::archive::{self, Archive, ReadError};
 use crate::contents::logs;
 use crate::coverage::{Coverage, Window, cover, histories};
-use crate::finding::Verdict;
+use crate::finding::{Code, Verdict};
 use crate::people::{People, Person, people};
 use crate::source::Source;
 use crate::verify::{Expectation, verify};
@@ -251,6 +251,9 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
 
 fn damaged(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditError> {
     let integrity = verify(source, &expectation(request, None))?;
+    if integrity.count(Code::ArchiveFormat) > 0 {
+        return Err(ReadError::NotAnArchive.into());
+    }
     let tenant = integrity.numbers.tenant_id.clone().unwrap_or_default();
     let from = request.from.unwrap_or(request.history_start);
     let asked = Window { from, to: request.to.unwrap_or(request.read_at) };

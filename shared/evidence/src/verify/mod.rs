@@ -10,10 +10,11 @@ mod logs;
 mod report;
 mod run;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use crate::coverage::Window;
 use crate::decode::{self, DecodeError};
 use crate::finding::{Code, Verdict};
 use crate::form::{self, FORMAT, LedgerEntry};
@@ -42,6 +43,8 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
         facts: BTreeMap::new(),
         pages: BTreeMap::new(),
         named: HashSet::new(),
+        read: HashMap::new(),
+        claimed: BTreeMap::new(),
     };
     if !check.take_inventory()? {
         return Ok(check.verdict);
@@ -51,6 +54,7 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
     check.read_quarantine()?;
     check.check_runs()?;
     check.list_orphans();
+    check.compare_coverage();
     Ok(check.verdict)
 }
 
@@ -101,6 +105,10 @@ struct Check<'s> {
     pages: BTreeMap<String, String>,
     /// Segments that any receipt names.
     named: HashSet<String>,
+    /// By user: the windows of all receipts, joined.
+    read: HashMap<String, Vec<Window>>,
+    /// By user: what users files have as covered, joined, and the last run that has it.
+    claimed: BTreeMap<String, (Vec<Window>, String)>,
 }
 
 impl Check<'_> {
@@ -168,6 +176,20 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Coverage is a claim; only windows read to their end prove it.
+    fn compare_coverage(&mut self) {
+        for (user, (claimed, run)) in &self.claimed {
+            let read = self.read.get(user).map(Vec::as_slice).unwrap_or_default();
+            for window in claimed.iter().flat_map(|claim| claim.without(read)) {
+                let sentence = format!(
+                    "has {user} as covered from {} to {}, which no receipt's window holds",
+                    window.from, window.to
+                );
+                self.verdict.add(Code::CoverageUnproven, &RunFile::Users.key(run), sentence);
+            }
+        }
     }
 
     /// Segments that no receipt names. Those of open runs are not orphans yet.

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde::de::DeserializeOwned;
 
 use super::{Check, FileFact, RunKeys, invalid};
+use crate::coverage::Window;
 use crate::decode;
 use crate::finding::Code;
 use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run};
 use crate::layout::{self, Key, RunFile};
 use crate::source::SourceError;
-use crate::unite::United;
+use crate::unite::{United, joined};
 
 /// What of a run the checks of it need together.
 #[derive(Debug, Default)]
@@ -40,6 +41,12 @@ impl RunView {
     pub(super) fn planned(&self) -> u64 {
         self.roster.values().filter(|planned| **planned).count() as u64
     }
+}
+
+/// Adds windows to some that are sorted and joined, and keeps them so: a user has few, however many runs there are.
+fn add_windows(windows: &mut Vec<Window>, more: &[Window]) {
+    windows.extend(more);
+    *windows = joined(windows);
 }
 
 impl Check<'_> {
@@ -226,6 +233,7 @@ impl Check<'_> {
         }
         for (line, number) in lines.into_iter().zip(1_u64..) {
             self.check_line(view, key, attempt, number, &line);
+            add_windows(self.read.entry(line.user_id.clone()).or_default(), &line.windows);
             if !late {
                 view.lines.entry(line.user_id.clone()).or_default().push(line);
             }
@@ -344,6 +352,13 @@ impl Check<'_> {
             }
         }
         view.lines.clear();
+        for line in &lines {
+            if let (Some(from), Some(to)) = (line.covered_from, line.covered_to) {
+                let (claimed, run) = self.claimed.entry(line.user_id.clone()).or_default();
+                add_windows(claimed, &[Window { from, to }]);
+                run.clone_from(&view.id);
+            }
+        }
         Ok(Some(lines))
     }
 }
