@@ -291,3 +291,26 @@ async fn lateness_counts_new_items_that_name_a_time() {
     let lateness: Vec<_> = writer.counts().lateness.iter().map(|(class, n)| (class.as_str(), *n)).collect();
     assert_eq!(lateness, [("<=1", 2), ("<=168", 1), ("<=2", 1), ("<=72", 1), (">168", 1)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_months_at_once_wait_in_no_more_memory_than_one() {
+    let world = World::new();
+    let archive = world.archive().await;
+    let mut writer = writer(&archive, 1);
+    let items: Vec<String> = (0..400)
+        .map(|n| {
+            let (year, month) = (2023 + n % 3, 1 + n % 12);
+            format!(r#"{{"id":"{n}","createdDateTime":"{year}-{month:02}-01T00:00:00Z","x":"{}"}}"#, "y".repeat(8000))
+        })
+        .collect();
+    for item in &items {
+        writer.append(std::iter::once(item.as_str()), time(FETCHED)).await.unwrap();
+        let uncompressed: usize = writer.logs.values().map(|log| log.waiting.lines.len()).sum();
+        assert!(uncompressed < FRAME_BYTES);
+    }
+    writer.flush().await.unwrap();
+    assert_eq!(segments(&world).await.len(), 12);
+    let mut again = archive.log_writer(USER, &run("r"), &attempt(2), &CheckpointHandle::absent(USER));
+    append(&mut again, &items).await.unwrap();
+    assert_eq!((again.counts().new, again.counts().already_held), (0, 400));
+}
