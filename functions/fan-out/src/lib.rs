@@ -132,9 +132,9 @@ pub async fn handle(payload: &[u8], invocation: Invocation<'_>, deps: &Deps) -> 
     let archive =
         Archive::open(deps.stores.clone(), deps.tenant, Arc::clone(&deps.clock), Arc::clone(&deps.random)).await?;
     if request.dry_run {
-        deps.graph.check_consent(invocation.deadline).await.map_err(FanOutError::Graph)?;
-        let names = Names::resolve(&request, &deps.graph, invocation.deadline).await?;
-        return Ok(Plan::make(&request, &names, archive.as_ref(), deps, invocation.deadline).await?.estimate(deps));
+        // What asks Graph is kept on the heap, so that callers need not carry a state of many kilobytes.
+        let (plan, _) = Box::pin(ask(&request, archive.as_ref(), invocation.deadline, deps)).await?;
+        return Ok(plan.estimate(deps));
     }
     let run_id = run_id(&request, invocation.request_id)?;
     if let Some(archive) = &archive
@@ -143,7 +143,7 @@ pub async fn handle(payload: &[u8], invocation: Invocation<'_>, deps: &Deps) -> 
         let names = Names::resolve(&request, &deps.graph, invocation.deadline).await?;
         return resume(archive, run, &request, &names.asked(&request, &deps.rules), invocation.deadline, deps).await;
     }
-    start(run_id, &request, archive.as_ref(), invocation.deadline, deps).await
+    Box::pin(start(run_id, &request, archive.as_ref(), invocation.deadline, deps)).await
 }
 
 /// The id of the run. A schedule that fires twice names the same one, and so does a repeated request.
@@ -155,6 +155,20 @@ fn run_id(request: &Request, request_id: &str) -> Result<RunId, FanOutError> {
     }
 }
 
+/// Asks the directory everything there is to know for a run. Consent first: without it, every other question would fail
+/// for a reason harder to understand.
+async fn ask(
+    request: &Request,
+    archive: Option<&Archive>,
+    by: Deadline,
+    deps: &Deps,
+) -> Result<(Plan, Asked), FanOutError> {
+    deps.graph.check_consent(by).await.map_err(FanOutError::Graph)?;
+    let names = Names::resolve(request, &deps.graph, by).await?;
+    let plan = Plan::make(request, &names, archive, deps, by).await?;
+    Ok((plan, names.asked(request, &deps.rules)))
+}
+
 /// Asks everything, then writes the roster, then run.json, then sends.
 async fn start(
     run_id: RunId,
@@ -164,15 +178,11 @@ async fn start(
     deps: &Deps,
 ) -> Result<Answer, FanOutError> {
     let started_at = deps.clock.now();
-    deps.graph.check_consent(by).await.map_err(FanOutError::Graph)?;
-    let names = Names::resolve(request, &deps.graph, by).await?;
-    let plan = Plan::make(request, &names, archive, deps, by).await?;
-    let asked = names.asked(request, &deps.rules);
-
+    let (plan, asked) = ask(request, archive, by, deps).await?;
     let archive =
         Archive::open_or_create(deps.stores.clone(), deps.tenant, Arc::clone(&deps.clock), Arc::clone(&deps.random))
             .await?;
-    let roster = archive.put_roster(&run_id, &plan.roster).await?.value;
+    let roster = archive.put_roster(&run_id, plan.roster).await?.value;
     // A roster without run.json is what a killed fan-out left behind, or one that is a moment ahead.
     if !is_for(&roster, &asked) {
         return Err(FanOutError::RunReused);
