@@ -70,7 +70,11 @@ pub fn write_truth(tenant: &Tenant, folder: &Path) -> io::Result<()> {
         }
         let mut items = create(&format!("{}.jsonl", user.id))?;
         for text in tenant.truth(user.id) {
-            items.write_all(text.replace(['\r', '\n'], "").as_bytes())?;
+            // A newline can only stand between the parts of a text: a line without it is the same item.
+            match text.find('\n').or_else(|| text.find('\r')) {
+                Some(_) => items.write_all(text.replace(['\r', '\n'], "").as_bytes())?,
+                None => items.write_all(text.as_bytes())?,
+            }
             items.write_all(b"\n")?;
         }
         items.flush()?;

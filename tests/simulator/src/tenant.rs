@@ -1,7 +1,7 @@
 //! The truth: what a tenant holds. Its bytes exist before any HTTP does; the server only serves slices of them, so what an
 //! exporter should have archived is read from here and from nothing the server did.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{GroupId, TenantId, UserId};
@@ -158,7 +158,8 @@ pub struct User {
     /// How the interaction endpoint answers.
     pub state: UserState,
     items: Vec<Item>,
-    texts: HashSet<Arc<str>>,
+    /// Ordered, since comparing texts is much cheaper than hashing them in a build that is not optimised.
+    texts: BTreeSet<Arc<str>>,
 }
 
 impl User {
@@ -175,7 +176,7 @@ impl User {
             licences: Vec::new(),
             state: UserState::Normal,
             items: Vec::new(),
-            texts: HashSet::new(),
+            texts: BTreeSet::new(),
         }
     }
 
@@ -187,7 +188,7 @@ impl User {
     /// Adds an item; `false` and nothing is added if one of its texts is there already: a text is an item, so the truth
     /// cannot hold one twice.
     pub fn add_item(&mut self, item: Item) -> bool {
-        let distinct: HashSet<&Arc<str>> = item.texts().collect();
+        let distinct: BTreeSet<&Arc<str>> = item.texts().collect();
         if distinct.len() != 1 + item.edits.len() || distinct.iter().any(|text| self.texts.contains(*text)) {
             return false;
         }
