@@ -77,6 +77,12 @@ impl Access {
         loop {
             match call().await {
                 Err(error) if error.kind == StoreErrorKind::Unknown && attempt < ATTEMPTS => {
+                    tracing::debug!(
+                        operation = error.operation,
+                        key = error.key,
+                        attempt,
+                        "no certain answer, asking again"
+                    );
                     // Between half and the whole of it, so that writers that failed together do not come back together.
                     let half = u64::try_from(delay.as_millis() / 2).unwrap_or(u64::MAX);
                     self.clock.sleep(Duration::from_millis(half + self.random.below(half))).await;
