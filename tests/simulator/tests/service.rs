@@ -170,6 +170,30 @@ async fn assertions_are_checked_claim_by_claim() {
     assert_eq!(send(&federated(issuer, &subject.to_lowercase(), audience)).await, 7_002_138);
 }
 
+/// Assertions signed for the clock's start: by the registered key with PS256 and with RS256, and by another key.
+const ASSERTIONS: &str = include_str!("fixtures/assertions.txt");
+
+#[tokio::test(start_paused = true)]
+async fn a_registered_certificate_must_have_signed() {
+    let (mut tenant, _) = one_user(0);
+    let public_key_pem = include_str!("fixtures/public-key.pem").to_owned();
+    tenant.application.certificate = Some(graph_simulator::Certificate { public_key_pem });
+    let simulator = simulator(tenant, Switches::default());
+    let Credentials { tenant, client, .. } = credentials(simulator.tenant());
+    let mut statuses = Vec::new();
+    for assertion in ASSERTIONS.lines() {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &client),
+            ("scope", "https://graph.microsoft.com/.default"),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", assertion),
+        ];
+        statuses.push(post_token(&simulator, &tenant, &form).await.0);
+    }
+    assert_eq!(statuses, [200, 200, 401]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn discovery_leads_back_to_the_same_origin() {
     let (simulator, _) = faulty([]);
