@@ -243,7 +243,7 @@ impl Default for Switches {
             unknown_options_ignored: false,
             upn_accepted: true,
             deleted_users: DeletedUsers::default(),
-            no_history_code: "ResourceNotFound".to_owned(),
+            no_history_code: "NotFound".to_owned(),
             retention_days: None,
             quota: Quota::default(),
             retry_after: RetryAfter::default(),

@@ -242,7 +242,7 @@ async fn users_are_refused_each_in_their_own_way() {
     };
     for (number, status, part) in [
         (2, 403, "does not have a valid Copilot license."),
-        (3, 404, "ResourceNotFound"),
+        (3, 404, "no interaction history"),
         (4, 403, "UnknownError"),
         (5, 403, "does not have a valid Copilot license."),
         (6, 403, "does not have a valid Copilot license."),
