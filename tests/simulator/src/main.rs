@@ -43,6 +43,9 @@ struct Arguments {
     /// How large a tenant.
     #[arg(long, value_enum, default_value_t = Size::Contoso)]
     profile: Size,
+    /// Leave out the items that break assumptions: for clients that fail at the first odd date.
+    #[arg(long)]
+    tame: bool,
     /// How many times faster than real the clock runs; it begins at 2026-11-24T03:00:00Z.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
@@ -78,6 +81,7 @@ async fn main() -> io::Result<()> {
         Size::Contoso => Profile::contoso(),
         Size::Small => Profile::small(),
     };
+    let profile = Profile { hostile: !arguments.tame, ..profile };
     let tenant = Arc::new(Tenant::generate(&profile, arguments.seed));
     if let Some(folder) = &arguments.write_truth {
         write_truth(&tenant, folder)?;
