@@ -1,24 +1,49 @@
-//! The audit of an archive, by the crate that depends on none that writes one.
+//! The audit of an archive, made by the crate that depends on none that writes one.
 
 use std::process::ExitCode;
+
+use domain::{Clock, Env, Timestamp};
+use evidence::audit::{COULD_NOT_RUN, Request, Whom, parse_head};
+use evidence::{AuditError, AuditReport, Folder};
+use settings::Rules;
 
 use crate::cli::AuditArgs;
 use crate::screen::Screen;
 
-/// Exit code: no verdict was possible.
-const COULD_NOT_RUN: u8 = 3;
-/// Exit code: the archive's integrity is broken.
-const INTEGRITY: u8 = 2;
-
-/// Verifies the archive.
-pub(crate) fn run(args: &AuditArgs, screen: &Screen) -> ExitCode {
-    let source = evidence::Folder::new(&args.archive);
-    match evidence::verify(&source, &evidence::Expectation::default()) {
-        Ok(verdict) if verdict.is_intact() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(INTEGRITY),
-        Err(error) => {
-            screen.complain(&error.to_string());
-            ExitCode::from(COULD_NOT_RUN)
+/// Audits and prints what came out; the exit code is the answer's.
+pub(crate) fn run(args: &AuditArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> ExitCode {
+    let rules = match Rules::from_env(env) {
+        Ok(rules) => rules,
+        Err(error) => return crate::failed(screen, &error, COULD_NOT_RUN),
+    };
+    let report =
+        request(args, &rules, clock).and_then(|request| evidence::audit(&Folder::new(&args.archive), &request));
+    match report {
+        Ok(report) => {
+            screen.say(&rendered(&report, args.json));
+            ExitCode::from(report.answer.exit_code())
         }
+        Err(error) => crate::failed(screen, &error, COULD_NOT_RUN),
     }
+}
+
+fn rendered(report: &AuditReport, json: bool) -> String {
+    // Strings and numbers only: writing them cannot fail.
+    let text = if json { serde_json::to_string_pretty(report).unwrap_or_default() } else { report.text() };
+    format!("{}\n", text.trim_end())
+}
+
+fn request(args: &AuditArgs, rules: &Rules, clock: &dyn Clock) -> Result<Request, AuditError> {
+    let now = clock.now();
+    Ok(Request {
+        whom: if args.all { Whom::All } else { Whom::Named(args.user.clone()) },
+        from: args.from,
+        to: args.to,
+        explain: args.explain,
+        ledger_head: args.ledger_head.as_deref().map(parse_head).transpose()?,
+        history_start: rules.history_start,
+        read_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        location: args.archive.display().to_string(),
+        program: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+    })
 }

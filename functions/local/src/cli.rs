@@ -109,12 +109,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub users: Vec<String>,
 
-    /// Only interactions created after this time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    /// Only interactions created after this time: RFC 3339, or a date for its midnight in UTC.
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: Option<Timestamp>,
 
     /// And up to this one; now if it is not given.
-    #[arg(long, value_name = "TIME", requires = "from")]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
     pub to: Option<Timestamp>,
 
     /// Only the last so many hours.
@@ -156,13 +156,13 @@ pub struct AuditArgs {
     #[arg(long)]
     pub all: bool,
 
-    /// The range's beginning (RFC 3339, or a date).
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
+    /// The range's beginning: RFC 3339, or a date for its midnight in UTC. Without one, HISTORY_START.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Timestamp>,
 
-    /// The range's end.
-    #[arg(long, value_name = "TIME")]
-    pub to: Option<String>,
+    /// The range's end. Without one, the end of the newest closed run.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Timestamp>,
 
     /// The report as JSON.
     #[arg(long)]
@@ -172,9 +172,14 @@ pub struct AuditArgs {
     #[arg(long)]
     pub explain: bool,
 
-    /// A ledger entry known from elsewhere, `NUMBER:SHA256`: the archive must hold it.
+    /// A ledger entry that was noted elsewhere: the archive must hold it.
     #[arg(long, value_name = "N:SHA256")]
     pub ledger_head: Option<String>,
+}
+
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    let midnight = || format!("{text}T00:00:00Z").parse();
+    text.parse().or_else(|_| midnight()).map_err(|_| "is no RFC 3339 time and no date")
 }
 
 #[cfg(test)]
@@ -225,6 +230,16 @@ mod tests {
             vec!["audit", "--all", "--user", "x"],
         ] {
             assert!(run(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_its_midnight() {
+        for text in ["2026-01-02", "2026-01-02T00:00:00Z", "2026-01-02T01:00:00+01:00"] {
+            assert_eq!(time(text).unwrap().to_string(), "2026-01-02T00:00:00Z", "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01", "20:00"] {
+            assert!(time(text).is_err(), "{text}");
         }
     }
 

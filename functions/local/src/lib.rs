@@ -22,10 +22,10 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use domain::Env;
+use domain::{Env, SystemClock};
 
 use crate::cli::{Cli, Command, RunArgs};
-use crate::look::Outcome;
+use crate::look::{LookError, Outcome};
 use crate::output::{Banner, SimulatedBanner};
 use crate::real::RealError;
 use crate::screen::Screen;
@@ -51,21 +51,27 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
     match cli.command {
         None => run(&cli.run, env, &screen).await,
         Some(Command::Run(args)) => run(&args, env, &screen).await,
-        Some(Command::Audit(args)) => audit::run(&args, &screen),
+        Some(Command::Audit(args)) => audit::run(&args, env, &SystemClock, &screen),
     }
 }
 
 async fn run(args: &RunArgs, env: &dyn Env, screen: &Arc<Screen>) -> ExitCode {
     let env = Given { env, args };
-    if env.var("GRAPH_TENANT_ID").is_none_or(|tenant| tenant.is_empty()) {
-        if let Some(name) = APPLICATION.into_iter().find(|name| env.var(name).is_some_and(|value| !value.is_empty())) {
-            screen.complain(&format!("{name} is set, but no tenant: add --tenant or GRAPH_TENANT_ID, or unset it"));
-            return ExitCode::from(REFUSED);
-        }
-        run_simulated(args, &env, screen).await
-    } else {
-        run_real(args, &env, screen).await
+    if set(&env, "GRAPH_TENANT_ID") {
+        return run_real(args, &env, screen).await;
     }
+    match APPLICATION.into_iter().find(|name| set(&env, name)) {
+        Some(name) => {
+            screen
+                .complain(&format!("{name} is given, but no tenant: add --tenant or GRAPH_TENANT_ID, or leave it out"));
+            ExitCode::from(REFUSED)
+        }
+        None => run_simulated(args, &env, screen).await,
+    }
+}
+
+fn set(env: &dyn Env, name: &str) -> bool {
+    env.var(name).is_some_and(|value| !value.is_empty())
 }
 
 async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> ExitCode {
@@ -79,10 +85,25 @@ async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) ->
     let banner = SimulatedBanner { seed: args.seed, factor: simulated::FACTOR, starts_at: simulated.starts_at };
     let tenant = simulated.simulator.tenant().name.to_lowercase();
     screen.say(&banner_of(args, tenant, Some(banner)).render(screen.style));
-    let code = attended(&simulated.world, args, screen, env).await;
-    let ledger = simulated.simulator.ledger();
-    let early = ledger.requests_before_retry_after();
-    tracing::debug!(early, "the simulated Graph was asked before Retry-After so many times");
+    let looked = attended(&simulated.world, args, screen).await;
+    if let Ok(outcome) = &looked {
+        let ledger = simulated.simulator.ledger();
+        let seen = output::Seen {
+            requests: ledger.interactions().count() as u64,
+            per_second: ledger.max_per_second() as u64,
+            early: ledger.requests_before_retry_after() as u64,
+        };
+        screen.say(&seen.render());
+        // An example for whom to audit. Names of a real tenant belong in its roster, not in somebody's terminal log.
+        let user = match &outcome.last_run {
+            Some(run) => look::busiest(&simulated.world, run).await.unwrap_or_default(),
+            None => None,
+        };
+        let options = if args.seed == cli::SEED { String::new() } else { format!(" --seed {}", args.seed) };
+        finish(args, screen, env, outcome, &options, user.as_deref());
+    }
+    let code = exit_code(looked, screen);
+    simulated.stop().await;
     code
 }
 
@@ -95,7 +116,13 @@ async fn run_real(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> Exit
         }
     };
     screen.say(&banner_of(args, world.tenant.to_string(), None).render(screen.style));
-    attended(&world, args, screen, env).await
+    let looked = attended(&world, args, screen).await;
+    if let Ok(outcome) = &looked {
+        let given = [("--tenant", &args.tenant), ("--client-id", &args.client_id)];
+        let options = given.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", value.as_ref()?)));
+        finish(args, screen, env, outcome, &options.collect::<String>(), None);
+    }
+    exit_code(looked, screen)
 }
 
 fn banner_of(args: &RunArgs, tenant: String, simulated: Option<SimulatedBanner>) -> Banner {
@@ -103,23 +130,13 @@ fn banner_of(args: &RunArgs, tenant: String, simulated: Option<SimulatedBanner>)
 }
 
 /// Looks, while somebody may press Ctrl-C.
-async fn attended(world: &World, args: &RunArgs, screen: &Arc<Screen>, env: &Given<'_>) -> ExitCode {
+async fn attended(world: &World, args: &RunArgs, screen: &Arc<Screen>) -> Result<Outcome, LookError> {
     let (stopper, stop) = Stop::pair();
     let request = args.request();
-    let looked = tokio::select! {
+    tokio::select! {
         looked = look::look(world, &request, screen, &stop) => looked,
-        () = interrupts(&stopper, screen) => {
-            screen.say("\nstopped at once; nothing is lost: start the program again to go on\n");
-            return ExitCode::from(INCOMPLETE);
-        }
-    };
-    match looked {
-        Ok(outcome) => {
-            let code = if outcome.complete { COMPLETE } else { INCOMPLETE };
-            finish(world, args, screen, env, &outcome).await;
-            ExitCode::from(code)
-        }
-        Err(error) => failed(screen, &error, if error.is_refusal() { REFUSED } else { FAILURE }),
+        // Dropping the look is what a power cut does, and as harmless.
+        () = interrupts(&stopper, screen) => Ok(Outcome { complete: false, stopped: true, last_run: None }),
     }
 }
 
@@ -134,30 +151,31 @@ async fn interrupts(stopper: &Stopper, screen: &Screen) {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// The last lines.
-async fn finish(world: &World, args: &RunArgs, screen: &Screen, env: &Given<'_>, outcome: &Outcome) {
+fn exit_code(looked: Result<Outcome, LookError>, screen: &Screen) -> ExitCode {
+    match looked {
+        Ok(outcome) => ExitCode::from(if outcome.complete { COMPLETE } else { INCOMPLETE }),
+        Err(error) => failed(screen, &error, if error.is_refusal() { REFUSED } else { FAILURE }),
+    }
+}
+
+/// The last lines. `options` are those that a further start needs as well.
+fn finish(args: &RunArgs, screen: &Screen, env: &dyn Env, outcome: &Outcome, options: &str, user: Option<&str>) {
     if args.dry_run {
         return;
     }
-    if outcome.stopped {
-        screen.say("\nstopped: start the program again to go on\n");
-        return;
-    }
-    let simulated = env.var("GRAPH_TENANT_ID").is_none();
-    // Names of a real tenant belong in its roster, not in somebody's terminal log.
-    let user = match &outcome.last_run {
-        Some(run) if simulated => look::busiest(world, run).await.unwrap_or_default(),
-        _ => None,
-    };
     let program = match env.var("CARGO") {
         Some(_) => "cargo local".to_owned(),
         None => std::env::args().next().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()),
     };
-    let options = if simulated && args.seed != cli::SEED { format!(" --seed {}", args.seed) } else { String::new() };
     let archive = args.archive.display().to_string();
-    screen.say(&output::next(&program, &archive, &options, user.as_deref()));
+    if outcome.stopped {
+        screen.say(&output::stopped(&program, &archive, options));
+    } else {
+        screen.say(&output::next(&program, &archive, options, user));
+    }
 }
 
+/// Says what went wrong, with its causes.
 fn failed(screen: &Screen, error: &dyn Error, code: u8) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();

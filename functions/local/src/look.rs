@@ -215,11 +215,11 @@ impl<'a> Look<'a> {
         let request_id = time.strftime("%Y%m%dT%H%M%SZ").to_string();
         let invocation = fan_out::Invocation { request_id: &request_id, deadline: self.deadline() };
         let answer = Box::pin(fan_out::handle(payload.as_bytes(), invocation, &self.fan_out)).await?;
-        let fan_out::Answer::Planned { run_id, kind, enumerated, excluded, planned } = answer else {
+        let fan_out::Answer::Planned { run_id, kind, enumerated, planned, .. } = answer else {
             return Ok(None);
         };
         texts::put(&*self.world.stores.evidence).await?;
-        self.screen.say(&began(run_id.as_str(), kind, enumerated, &excluded, planned));
+        self.screen.say(&began(run_id.as_str(), kind, enumerated, planned));
         self.read(&run_id, planned, true).await
     }
 

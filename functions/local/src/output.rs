@@ -78,7 +78,10 @@ impl Banner {
                 let SimulatedBanner { seed, factor, starts_at } = simulated;
                 let loud = style.loud("SIMULATED tenant");
                 let _ = writeln!(text, "{loud} \"{}\" (seed {seed}), no account needed", self.tenant);
-                let _ = writeln!(text, "time     runs {factor} x faster than real, from {starts_at}");
+                let _ = writeln!(
+                    text,
+                    "time     runs {factor} x faster than real, from {starts_at}; the quota dips once, to show throttling"
+                );
             }
             None => {
                 let _ = writeln!(text, "tenant {}", self.tenant);
@@ -142,8 +145,8 @@ fn enumerated(total: u64, excluded: &Counts, planned: u64) -> String {
 }
 
 /// What is said of a run before its users are read.
-pub fn began(run: &str, kind: Kind, total: u64, excluded: &Counts, planned: u64) -> String {
-    format!("\nrun {run}  {kind}\nusers    {}", enumerated(total, excluded, planned))
+pub fn began(run: &str, kind: Kind, total: u64, planned: u64) -> String {
+    format!("\nrun {run}  {kind}  {} of {} users are to be read\n", number(planned), number(total))
 }
 
 /// The figures of a closed run.
@@ -313,13 +316,49 @@ impl Progress {
     }
 }
 
+/// What a simulated Graph saw: the limits as the other side counts them.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// Interaction requests.
+    pub requests: u64,
+    /// The most of them in any second.
+    pub per_second: u64,
+    /// Those that came before the time a 429 had named.
+    pub early: u64,
+}
+
+impl Seen {
+    /// The line.
+    pub fn render(self) -> String {
+        format!(
+            "\nthe simulated Graph counted {} requests, at most {} in any second, {} of them before Retry-After\n",
+            number(self.requests),
+            self.per_second,
+            self.early
+        )
+    }
+}
+
+/// The command that goes on with an archive.
+fn again(program: &str, archive: &str, options: &str) -> String {
+    format!("{program}{}{options}", archive_option(archive))
+}
+
+fn archive_option(archive: &str) -> String {
+    if archive == "./archive" { String::new() } else { format!(" --archive {archive}") }
+}
+
+/// What is said when it was asked to stop.
+pub fn stopped(program: &str, archive: &str, options: &str) -> String {
+    format!("\nstopped; nothing that was read is lost. To go on:\n  {}\n", again(program, archive, options))
+}
+
 /// What the reader may do next. Each line is a command that works in the folder the program was started in.
-pub fn next(program: &str, archive: &str, run_options: &str, user: Option<&str>) -> String {
-    let option = if archive == "./archive" { String::new() } else { format!(" --archive {archive}") };
+pub fn next(program: &str, archive: &str, options: &str, user: Option<&str>) -> String {
     let whom = user.map_or_else(|| "--all".to_owned(), |user| format!("--user {user}"));
     let commands = [
-        (format!("{program}{option}{run_options}"), "again: nothing is archived twice"),
-        (format!("{program} audit{option} {whom}"), "prove what is there"),
+        (again(program, archive, options), "again: nothing is archived twice"),
+        (format!("{program} audit{} {whom}", archive_option(archive)), "prove what is there"),
         (format!("(cd {archive} && duckdb -init duckdb.sql)"), "query it: interaction, person, run, run_user, ..."),
     ];
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or_default();

@@ -118,7 +118,7 @@ fn the_first_lines_say_loudly_that_a_tenant_is_simulated() {
         banner.render(Style::PLAIN),
         "\
 Copilot Interaction Archive 0.1.0   SIMULATED tenant \"contoso\" (seed 42), no account needed
-time     runs 10 x faster than real, from 2026-11-24T03:00:00Z
+time     runs 10 x faster than real, from 2026-11-24T03:00:00Z; the quota dips once, to show throttling
 archive  ./archive
 "
     );
@@ -167,6 +167,23 @@ next
     let elsewhere = next("copilot-archive", "/tmp/a", " --seed 7", None);
     assert!(elsewhere.contains("  copilot-archive --archive /tmp/a --seed 7 "), "{elsewhere}");
     assert!(elsewhere.contains("  copilot-archive audit --archive /tmp/a --all "), "{elsewhere}");
+}
+
+#[test]
+fn a_run_begins_and_is_stopped_in_a_line_each() {
+    assert_eq!(
+        began("20261124T030000Z", Kind::Daily, 1_412, 1_394),
+        "\nrun 20261124T030000Z  daily  1,394 of 1,412 users are to be read\n"
+    );
+    assert_eq!(
+        stopped("cargo local", "a", " --seed 7"),
+        "\nstopped; nothing that was read is lost. To go on:\n  cargo local --archive a --seed 7\n"
+    );
+    let seen = Seen { requests: 1_734, per_second: 26, early: 0 };
+    assert_eq!(
+        seen.render(),
+        "\nthe simulated Graph counted 1,734 requests, at most 26 in any second, 0 of them before Retry-After\n"
+    );
 }
 
 #[test]

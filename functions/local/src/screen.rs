@@ -140,11 +140,13 @@ impl Screen {
             result = work => result,
             () = ticker => std::future::pending().await,
         };
-        self.show(figures());
         if let Meter::Bar(bar) = &self.progress {
-            // The last state stays on the screen, above what is said next.
-            bar.abandon();
+            // What a bar leaves behind depends on the terminal's width; a plain line does not.
+            bar.finish_and_clear();
             bar.set_draw_target(ProgressDrawTarget::hidden());
+            let _ = std::io::stderr().lock().write_all(figures().line().as_bytes());
+        } else {
+            self.show(figures());
         }
         result
     }

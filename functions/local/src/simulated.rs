@@ -16,16 +16,16 @@ use tokio::net::TcpListener;
 
 use crate::world::{FolderError, World, folder_stores, local_rules, user_agent};
 
-/// How many times faster than real a first look runs: about a minute and a half of requests at the quota become ten
-/// seconds, and two cores keep up.
-pub const FACTOR: f64 = 10.0;
+/// How many times faster than real a first look runs: a minute and a half of requests at the quota become a quarter of
+/// a minute, and two cores keep up.
+pub const FACTOR: f64 = 5.0;
 
 /// How long an answer takes, and how much longer by chance, in milliseconds of the tenant's time: what Graph takes for a
 /// page.
 const LATENCY_MS: (u64, u64) = (300, 400);
 
 /// When the quota dips after the start, for how long and how far, so that throttling is seen at work.
-const DIP: (SignedDuration, SignedDuration, f64) = (SignedDuration::from_secs(12), SignedDuration::from_secs(8), 15.0);
+const DIP: (SignedDuration, SignedDuration, f64) = (SignedDuration::from_secs(12), SignedDuration::from_secs(4), 15.0);
 
 /// How long after everything the archive shows a further look begins: later than what a killed process did after the
 /// last thing it left a trace of.

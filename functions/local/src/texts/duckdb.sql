@@ -92,7 +92,7 @@ select
   (content ->> '$.users.planned')::bigint as planned,
   (content ->> '$.users.exported')::bigint as exported,
   (content ->> '$.users.empty')::bigint as empty,
-  list_sum(coalesce(cast(json_extract(content, '$.users.unavailable.*') as bigint[]), []))::bigint as unavailable,
+  coalesce(list_sum(cast(json_extract(content, '$.users.unavailable.*') as bigint[])), 0)::bigint as unavailable,
   (content ->> '$.users.deferred')::bigint as deferred,
   (content ->> '$.users.failed')::bigint as failed,
   (content ->> '$.users.missing')::bigint as missing,
