@@ -4,6 +4,7 @@ use bytes::Bytes;
 use domain::{Failure, Timestamp, Unavailability};
 
 use crate::auth::AuthError;
+use crate::budget::Share;
 use crate::page::PageFault;
 
 /// Why Graph did not answer a question. Holds no content, token, secret or name, except the body of a
@@ -104,6 +105,18 @@ pub enum GraphError {
     ExpiredListing,
 }
 
+/// A body and its share of the byte budget.
+struct Held {
+    body: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 fn aadsts(code: Option<u64>) -> String {
     code.map_or_else(|| "no code".to_owned(), |code| format!("AADSTS{code}"))
 }
@@ -126,6 +139,17 @@ impl GraphError {
             Self::LinkLoop => Failure::LinkLoop,
             Self::EndlessPages => Failure::EndlessPages,
         })
+    }
+
+    /// The same, with the share of the byte budget that its body needs for as long as the body is kept.
+    pub(crate) fn holding(self, mut share: Share) -> Self {
+        match self {
+            Self::BadPage { kind, body } => {
+                share.hold(body.len());
+                Self::BadPage { kind, body: Bytes::from_owner(Held { body, _share: share }) }
+            }
+            other => other,
+        }
     }
 
     /// The HTTP status, where one decided.

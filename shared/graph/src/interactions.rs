@@ -111,7 +111,10 @@ impl Pages {
         };
         let pace = &inner.interactions;
         let get = Get { target, subject: Subject::Interactions, pace, cap: PAGE_CAP, deadline };
-        let mut parsed = inner.exchange.get(&get, Some(&mut share), &mut self.tally, page::parse).await?;
+        let mut parsed = match inner.exchange.get(&get, Some(&mut share), &mut self.tally, page::parse).await {
+            Ok(parsed) => parsed,
+            Err(error) => return Err(error.holding(share)),
+        };
         self.pages += 1;
         self.state = self.after(parsed.next_link.take());
         Ok(Some(Page::new(parsed, clock.now(), share)))

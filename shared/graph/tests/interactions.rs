@@ -1,5 +1,7 @@
 //! Pages, retries, refusals and next links, against a scripted Graph.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 mod support;
 
 use std::collections::HashSet;
@@ -64,7 +66,8 @@ async fn a_window_of_the_beta_version_is_asked_closed_and_wider() {
 #[tokio::test(start_paused = true)]
 async fn what_passes_is_tried_again() {
     let cut = || Reply::Pieces(vec![Ok(Bytes::from_static(b"{\"value\":[")), Err(TransportError::Body)]);
-    let failures: Vec<(&str, Box<dyn Fn() -> Reply>)> = vec![
+    type Make = Box<dyn Fn() -> Reply>;
+    let failures: Vec<(&str, Make)> = vec![
         ("408", Box::new(|| reply(408, ""))),
         ("500", Box::new(|| reply(500, ""))),
         ("502", Box::new(|| reply(502, "<html>bad gateway</html>"))),
@@ -154,6 +157,9 @@ async fn a_page_that_does_not_parse_is_fetched_three_times_and_kept() {
     let GraphError::BadPage { kind: PageFault::NotAPage, body } = &error else { panic!("{error}") };
     assert_eq!(&body[..], b"{\"value\":null,\"x\":\"canary\"}");
     assert_eq!(world.seen().len(), 3);
+    // The kept body is in the budget like any page.
+    assert_eq!(world.client.byte_budget().in_use(), body.len());
+    drop(error);
     assert_eq!(world.client.byte_budget().in_use(), 0);
 }
 
@@ -238,11 +244,11 @@ async fn throttling_pauses_everybody_and_uses_up_no_attempts() {
         refused += task.await.unwrap().unwrap().by_status.get("429").copied().unwrap_or_default();
     }
     assert_eq!(refused, 12);
-    // Of the twelve refusals the first few were under way together; after that each pause let one request through.
+    // Nothing starts between the answer to a refused request, a tenth of a second after it was sent, and its pause's end.
     let seen = world.seen();
-    for pair in seen[5..].windows(2) {
-        let apart = pair[1].at.duration_since(pair[0].at).as_secs_f64();
-        assert!(apart >= 30.0 || pair[1].at >= seen[12].at, "{apart}");
+    for refused in &seen[1..=12] {
+        let after: Vec<_> = seen.iter().map(|seen| seen.at.duration_since(refused.at).as_secs_f64()).collect();
+        assert!(!after.iter().any(|after| (0.101..30.099).contains(after)), "{after:?}");
     }
 }
 
@@ -320,12 +326,12 @@ async fn bodies_stop_at_their_cap_and_memory_at_the_budget() {
         Reply::Pieces(pieces)
     };
     let world = World::with(
-        (0..12).map(|n| bomb(if n % 3 == 0 { 40 } else { 20 })),
+        (0..6).map(|n| bomb(if n % 3 == 0 { 40 } else { 20 })),
         [],
         |config| config.in_flight = 4,
         Arc::new(ClientSecret("x".into())),
     );
-    let tasks: Vec<_> = (0..12)
+    let tasks: Vec<_> = (0..6)
         .map(|_| {
             let (mut pages, clock) = (world.pages(), Arc::clone(&world.clock));
             tokio::spawn(async move {
@@ -344,7 +350,7 @@ async fn bodies_stop_at_their_cap_and_memory_at_the_budget() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(too_large, 4);
+    assert_eq!(too_large, 2);
     let budget = world.client.byte_budget();
     assert!(budget.peak() > 20 * MIB && budget.peak() <= budget.limit(), "{} of {}", budget.peak(), budget.limit());
     assert_eq!((budget.limit(), budget.in_use()), (36 * MIB, 0));

@@ -1,5 +1,7 @@
 //! The token: asked once for all, renewed early, replaced once when refused, and never where it does not belong.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 mod support;
 
 use std::sync::Arc;

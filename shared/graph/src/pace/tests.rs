@@ -10,10 +10,32 @@ struct Quota {
     per_second: f64,
     sent: Mutex<VecDeque<Timestamp>>,
     refused: Mutex<usize>,
-    retry_after: Option<Duration>,
+    retry_after: RetryAfter,
+}
+
+/// What the server says with a refusal.
+#[derive(Clone, Copy, Debug)]
+enum RetryAfter {
+    Absent,
+    Seconds(u64),
+    /// The seconds until the window has room for one call.
+    Exact,
 }
 
 impl Quota {
+    fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        match self.retry_after {
+            RetryAfter::Absent => None,
+            RetryAfter::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+            RetryAfter::Exact => {
+                let sent = self.sent.lock().unwrap();
+                let room = sent.len().saturating_sub((self.per_second * 6.0) as usize);
+                let free_at = after(*sent.get(room)?, Duration::from_secs(60));
+                Some(Duration::from_secs(free_at.duration_since(now).as_secs().max(0) as u64 + 1))
+            }
+        }
+    }
+
     fn admits(&self, now: Timestamp, cut: bool) -> bool {
         let mut sent = self.sent.lock().unwrap();
         while sent.front().is_some_and(|first| now.duration_since(*first) >= SignedDuration::from_secs(60)) {
@@ -40,7 +62,7 @@ fn pace(share: f64, in_flight: usize) -> (Arc<Pace>, Arc<dyn Clock>) {
 
 /// Asks `requests` times, each until it is admitted; the quota is cut to a tenth after `cut_after`. Gives the seconds it
 /// took and the calls refused.
-async fn run(requests: usize, cut_after: Duration, retry_after: Option<Duration>) -> (f64, usize) {
+async fn run(requests: usize, cut_after: Duration, retry_after: RetryAfter) -> (f64, usize) {
     let (pace, clock) = pace(24.0, 32);
     let start = clock.now();
     let quota = Arc::new(Quota { per_second: 24.9, sent: Mutex::default(), refused: Mutex::default(), retry_after });
@@ -61,12 +83,13 @@ async fn run(requests: usize, cut_after: Duration, retry_after: Option<Duration>
                     let mut ticket = pace.enter(Deadline::never()).await.unwrap();
                     let cut = clock.now() >= after(start, cut_after);
                     let admitted = quota.admits(clock.now(), cut);
+                    let retry_after = quota.retry_after(clock.now());
                     clock.sleep(LATENCY).await;
                     if admitted {
                         pace.answered(&mut ticket);
                         break;
                     }
-                    pace.refused(&mut ticket, quota.retry_after);
+                    pace.refused(&mut ticket, retry_after);
                 }
             }
         });
@@ -86,10 +109,11 @@ fn floor(requests: usize, cut_after: Duration) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_quota_cut_to_a_tenth_costs_few_refusals_and_little_time() {
-    for retry_after in [None, Some(1), Some(5), Some(10)] {
+    use RetryAfter::{Absent, Exact, Seconds};
+    for retry_after in [Absent, Seconds(1), Seconds(5), Seconds(10), Exact] {
         for (requests, cut_after) in [(10_000, 200), (6_000, 120)] {
             let cut_after = Duration::from_secs(cut_after);
-            let (seconds, refused) = run(requests, cut_after, retry_after.map(Duration::from_secs)).await;
+            let (seconds, refused) = run(requests, cut_after, retry_after).await;
             let (slower, refusals) = (seconds / floor(requests, cut_after), refused as f64 / requests as f64);
             eprintln!("{retry_after:?} {requests}: {slower:.2} times the floor, {:.2} % refused", refusals * 100.0);
             assert!(refusals <= 0.02, "{retry_after:?} {requests}: {refused} refused");
@@ -100,7 +124,7 @@ async fn a_quota_cut_to_a_tenth_costs_few_refusals_and_little_time() {
 
 #[tokio::test(start_paused = true)]
 async fn without_refusals_the_share_is_used_and_never_exceeded() {
-    let (seconds, refused) = run(2_400, Duration::from_secs(100_000), None).await;
+    let (seconds, refused) = run(2_400, Duration::from_secs(100_000), RetryAfter::Absent).await;
     assert_eq!(refused, 0);
     let ideal = 2_400.0 / 24.0;
     assert!(seconds >= ideal - 0.1 && seconds <= ideal * 1.02, "{seconds}");

@@ -1,6 +1,7 @@
 //! A scripted Graph and Entra in process, on simulated time.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
