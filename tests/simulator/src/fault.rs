@@ -313,6 +313,14 @@ mod tests {
         assert_eq!(hits(rule().page(2), &seen(3), 1), [false]);
         assert_eq!(hits(rule().containing("\"7\""), &seen(1), 1), [true]);
         assert_eq!(hits(rule().containing("\"8\""), &seen(1), 1), [false]);
+        let when = |matcher: Matcher| Rule { when: matcher, fault: Fault::Reset };
+        for (folder, hit) in [(Folder::TeamChat, true), (Folder::TeamsMessagesData, false)] {
+            assert_eq!(hits(when(Matcher { folder: Some(folder), ..Matcher::default() }), &seen(1), 1), [hit]);
+        }
+        for (part, hit) in [("/x", true), ("/y", false)] {
+            let target_contains = Some(part.to_owned());
+            assert_eq!(hits(when(Matcher { target_contains, ..Matcher::default() }), &seen(1), 1), [hit]);
+        }
         assert_eq!(hits(rule().kind(RequestKind::Token), &seen(1), 1), [false]);
         assert_eq!(hits(rule().between(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH), &seen(1), 1), [false]);
     }

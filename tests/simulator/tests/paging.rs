@@ -294,3 +294,27 @@ async fn latency_passes_on_the_clock() {
     get(&simulator, &first_page(user, "")).await;
     assert_eq!(simulator.clock().now().duration_since(before), SignedDuration::from_millis(150));
 }
+
+#[tokio::test(start_paused = true)]
+async fn jitter_is_by_chance_within_its_bound() {
+    let (tenant, user) = one_user(1);
+    let simulator = simulator(tenant, Switches { latency_jitter_ms: 100, ..Switches::default() });
+    let mut waited = std::collections::HashSet::new();
+    for _ in 0..10 {
+        let before = simulator.clock().now();
+        get(&simulator, &first_page(user, "")).await;
+        waited.insert(simulator.clock().now().duration_since(before).as_millis());
+    }
+    assert!(waited.len() > 3 && waited.iter().all(|millis| *millis <= 102), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_says_how_many_items_it_holds_unless_switched_off() {
+    let (simulator, user) = faulty([]);
+    let says = |answer: graph_simulator::Answer| {
+        String::from_utf8(answer.body.to_vec()).unwrap().contains("\"@odata.count\":10,")
+    };
+    assert!(says(get(&simulator, &first_page(user, "")).await));
+    simulator.change(|s| s.count = false);
+    assert!(!says(get(&simulator, &first_page(user, "")).await));
+}

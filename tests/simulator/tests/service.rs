@@ -276,6 +276,10 @@ async fn the_directory_lists_who_holds_a_licence() {
     assert_eq!(list(&simulator, &format!("users?{query}"), &[]).await.unwrap().len(), 36 + 5);
     simulator.change(|s| s.directory_repeats = false);
     assert_eq!(list(&simulator, "users", &[]).await.unwrap().len(), 40);
+    let pages = simulator.ledger().records().len();
+    simulator.change(|s| s.directory_top = 20);
+    assert_eq!(list(&simulator, "users", &[]).await.unwrap().len(), 40);
+    assert_eq!(simulator.ledger().records().len() - pages, 2);
     assert!(list(&simulator, "users", &[]).await.unwrap()[0].get("assignedLicenses").is_none());
     let plans = format!(
         "users?$select=id&$filter=assignedPlans/any(p:p/servicePlanId+eq+{CHAT_PLAN}+and+p/capabilityStatus+eq+'Enabled')"
@@ -357,6 +361,28 @@ async fn a_script_changes_the_service_on_time() {
         (get(&simulator, &first_page(user, "")).await.status.as_u16(), simulator.switches().default_top),
         (502, 5)
     );
+}
+
+#[test]
+fn what_a_grader_needs_is_written() {
+    let (mut tenant, user) = one_user(2);
+    tenant
+        .add_item(user, graph_simulator::Item::new("{\r\n\"id\":\"pretty\"\r\n}", common::at("2026-11-01T00:00:00Z")));
+    let mut read = graph_simulator::Item::new("{\"id\":\"read\"}", common::at("2026-11-01T00:00:00Z"));
+    read.expected_text = Some("what was read".to_owned());
+    tenant.add_item(user, read);
+    let folder = tempfile::tempdir().unwrap();
+    graph_simulator::write_truth(&tenant, folder.path()).unwrap();
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let items = lines(&format!("{user}.jsonl"));
+    assert_eq!((items.len(), items[2].as_str(), items[3].as_str()), (4, r#"{"id":"pretty"}"#, r#"{"id":"read"}"#));
+    let users: Value = serde_json::from_str(&lines("users.jsonl")[0]).unwrap();
+    assert_eq!((&users["items"], &users["readable"], &users["user_id"]), (&json!(4), &json!(true), &json!(user)));
+    let expected: Value = serde_json::from_str(&lines("expected-text.jsonl")[0]).unwrap();
+    assert_eq!((&expected["line"], &expected["text"]), (&json!(4), &json!("what was read")));
 }
 
 /// Everything that comes over one connection for one request, and how it ended.
