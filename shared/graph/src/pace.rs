@@ -18,7 +18,11 @@ use crate::wait::{after, jittered, within};
 
 /// What a refusal leaves of the rate. Less would take longer to come back than a changed quota is worth, more would
 /// need more refusals to come down to it.
-const REMAINS: f64 = 0.6;
+const REMAINS: f64 = 0.5;
+
+/// The least part of the moment's rate that an average counts for: after an idle spell the average is small and says
+/// nothing, and half of the rate at a time still comes down to any quota in a few refusals.
+const LEAST_AVERAGE: f64 = 0.5;
 
 /// How long the rate takes to come back to what was refused. Half of it doubles the refusals of a long run; twice of it
 /// leaves a restored quota unused for many minutes.
@@ -55,6 +59,9 @@ struct State {
     probing: bool,
     silent_refusals: u32,
     brake: Option<Brake>,
+    /// How many requests were sent since the last pause began, and when that was (at first: when the first was sent).
+    sent: u32,
+    counted_since: Timestamp,
 }
 
 #[derive(Clone, Copy)]
@@ -81,6 +88,8 @@ impl Pace {
             probing: false,
             silent_refusals: 0,
             brake: None,
+            sent: 0,
+            counted_since: Timestamp::MAX,
         };
         Self {
             share,
@@ -120,6 +129,8 @@ impl Pace {
                     let interval = Duration::from_secs_f64(1.0 / self.rate(&state, now));
                     let latest = now.checked_sub(SLACK.min(interval)).unwrap_or(now);
                     state.next_slot = after(slot.max(latest), interval);
+                    state.sent = state.sent.saturating_add(1);
+                    state.counted_since = state.counted_since.min(now);
                     let probe = state.probing.then_some(turn);
                     return Ok(Ticket { sent_at: now, probe, _in_flight: in_flight });
                 }
@@ -154,7 +165,8 @@ impl Pace {
         let mut state = self.state();
         let asked = retry_after.filter(|wait| !wait.is_zero());
         if ticket.sent_at >= state.paused_until {
-            let refused_at = self.rate(&state, now);
+            let refused_at = self.refused_rate(&state, ticket, now);
+            (state.sent, state.counted_since) = (0, now);
             let doubled = SILENT_PAUSE.saturating_mul(1 << state.silent_refusals.min(DOUBLINGS));
             let own = jittered(if asked.is_some() { SILENT_PAUSE } else { doubled }, &*self.random);
             state.silent_refusals = if asked.is_some() { 0 } else { state.silent_refusals.saturating_add(1) };
@@ -170,6 +182,18 @@ impl Pace {
         }
         drop(state);
         ticket.probe = None;
+    }
+
+    /// The rate that was too much. A quota over a long window admits and refuses in turns, so the average since the last
+    /// refusal says more than the moment's rate; but not more than a part of it at once, since there may have been
+    /// nothing to ask. A refused probe says only that it is too early.
+    fn refused_rate(&self, state: &State, ticket: &Ticket, now: Timestamp) -> f64 {
+        let rate = self.rate(state, now);
+        if ticket.probe.is_some() {
+            return rate;
+        }
+        let seconds = now.duration_since(state.counted_since).as_secs_f64().max(1.0);
+        (f64::from(state.sent) / seconds).clamp(rate * LEAST_AVERAGE, rate)
     }
 
     /// Requests a second at this time.

@@ -115,7 +115,6 @@ async fn a_quota_cut_to_a_tenth_costs_few_refusals_and_little_time() {
             let cut_after = Duration::from_secs(cut_after);
             let (seconds, refused) = run(requests, cut_after, retry_after).await;
             let (slower, refusals) = (seconds / floor(requests, cut_after), refused as f64 / requests as f64);
-            eprintln!("{retry_after:?} {requests}: {slower:.2} times the floor, {:.2} % refused", refusals * 100.0);
             assert!(refusals <= 0.02, "{retry_after:?} {requests}: {refused} refused");
             assert!(slower <= 1.5, "{retry_after:?} {requests}: {slower} times the floor");
         }
