@@ -1,0 +1,459 @@
+//! One message: a user to be read in a run.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use archive::records::{Counts, ReceiptLine, RunFile, SegmentRef};
+use archive::{Archive, ArchiveError, CheckpointHandle, LogWriter, RunProgress};
+use domain::{AttemptId, Class, Coverage, Deadline, Failure, Kind, Message, Timestamp, Unavailability, Window};
+use graph::{GraphError, Question, Tally};
+use jiff::SignedDuration;
+
+use crate::Deps;
+use crate::pieces::{Order, Piece, Pieces};
+
+/// Hand-overs in a row without a finished piece that are no progress any more.
+pub(crate) const HOPS: u32 = 16;
+
+/// How far a checkpoint that holds nothing else new may fall behind: the next window then begins earlier by as much, which
+/// costs next to no requests, and most users' runs cost no put.
+const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What the users of one invocation share.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) archive: Archive,
+    pub(crate) id: AttemptId,
+    pub(crate) deadline: Deadline,
+    /// Whether any user got on.
+    pub(crate) progressed: AtomicBool,
+}
+
+/// What a message came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The user's part of the run is over, for now at least.
+    Ended(Class),
+    /// Unfinished, to be sent again: as this message, not before this time.
+    HandOver(Message, Timestamp),
+    /// The time was over before anything was asked.
+    NotStarted,
+}
+
+/// What a message came to, and the receipt's line of it. The line's class is for the batch to fill in.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    pub(crate) line: ReceiptLine,
+}
+
+/// How asking for a piece ended.
+enum Asked {
+    Read {
+        shown: bool,
+    },
+    /// More pages than the piece may have.
+    TooMany,
+    /// Not the piece's fault: the time is over, or Graph named a time to come back.
+    Interrupted {
+        until: Option<Timestamp>,
+    },
+    /// Something in this piece cannot be read.
+    Failed(Failure),
+    /// No piece can be read.
+    Abandoned(Failure),
+    Unavailable(Unavailability),
+}
+
+/// Reads what is left of the user's window in this run.
+pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>) -> Ended {
+    let line = new_line(message, attempt);
+    if attempt.deadline.passed(attempt.deps.clock.now()) {
+        return Ended { outcome: Outcome::NotStarted, line };
+    }
+    let handle = match attempt.archive.checkpoint(message.user_id).await {
+        Ok(handle) => handle,
+        Err(error) => {
+            report(&error, message);
+            return Ended { outcome: Outcome::Ended(Class::Failed(Failure::Storage)), line };
+        }
+    };
+    let checkpoint = &handle.checkpoint;
+    let mut progress = match checkpoint.run(&message.run_id) {
+        Some(known) => known.clone(),
+        None => RunProgress { before: checkpoint.coverage, ..RunProgress::new(message.run_id.clone()) },
+    };
+    if let Some(class) = progress.ended {
+        let line = named(line, &progress, &[], checkpoint.coverage, attempt);
+        return Ended { outcome: Outcome::Ended(class), line };
+    }
+    let whole = match progress.window {
+        Some(window) => window,
+        None => match window_of(message, run, checkpoint.coverage, attempt.deps) {
+            Ok(window) => window,
+            Err(class) => {
+                let line = named(line, &progress, &[], checkpoint.coverage, attempt);
+                return Ended { outcome: Outcome::Ended(class), line };
+            }
+        },
+    };
+    if progress.window.is_none() && run.kind == Kind::History {
+        progress.piece_seconds = length_of_earlier_runs(&checkpoint.runs, whole);
+    }
+    progress.window = Some(whole);
+    let order = if run.kind == Kind::History { Order::NewestFirst } else { Order::OldestFirst };
+    let pieces = Pieces::new(
+        whole,
+        order,
+        attempt.deps.graph.date_filter(),
+        progress.read,
+        std::mem::take(&mut progress.other_windows),
+        progress.piece_seconds.map(|seconds| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))),
+    );
+    let log = attempt.archive.log_writer(message.user_id, &message.run_id, &attempt.id, &handle);
+    let sets_first_coverage = run.kind != Kind::History && run.from.is_none();
+    let reading =
+        Reading { message, attempt, sets_first_coverage, handle, progress, pieces, log, line, finished: false };
+    reading.through(whole).await
+}
+
+/// The window of a user that no attempt of this run has fixed; or the class of one that has none.
+fn window_of(message: &Message, run: &RunFile, coverage: Option<Coverage>, deps: &Deps) -> Result<Window, Class> {
+    let inverted = Class::Failed(Failure::InvertedWindow);
+    match (run.kind, message.from, message.to) {
+        (_, Some(from), Some(to)) => Window::new(from, to).map_err(|_| inverted),
+        (Kind::History, _, _) => match coverage {
+            // Planned by its users files, but the checkpoint is lost: the next daily run sets a new one, and history goes on.
+            None => Err(Class::Deferred),
+            Some(coverage) => Window::new(deps.rules.history_start, coverage.from()).map_err(|_| Class::Empty),
+        },
+        (_, None, Some(to)) => {
+            let covered = coverage.map_or(to, |coverage| coverage.to().min(to));
+            let from = covered.checked_sub(deps.rules.overlap).unwrap_or(Timestamp::MIN);
+            Window::new(from, to).map_err(|_| inverted)
+        }
+        (_, _, None) => Err(inverted),
+    }
+}
+
+/// The length to begin with where an earlier history run was cut off: asking for the whole range again would spend this
+/// run's time as it spent that one's.
+fn length_of_earlier_runs(runs: &[RunProgress], whole: Window) -> Option<u64> {
+    let same_range = |run: &&RunProgress| run.window.is_some_and(|window| window.from() == whole.from());
+    runs.iter().rev().find(same_range).and_then(|run| run.piece_seconds)
+}
+
+/// A user in the course of being read.
+struct Reading<'a> {
+    message: &'a Message,
+    attempt: &'a Attempt<'a>,
+    sets_first_coverage: bool,
+    handle: CheckpointHandle,
+    progress: RunProgress,
+    pieces: Pieces,
+    log: LogWriter,
+    line: ReceiptLine,
+    /// Whether this attempt finished a piece.
+    finished: bool,
+}
+
+impl Reading<'_> {
+    async fn through(mut self, whole: Window) -> Ended {
+        let outcome = loop {
+            let Some(piece) = self.pieces.next() else {
+                break Outcome::Ended(self.class());
+            };
+            let now = self.attempt.deps.clock.now();
+            if self.message.not_after.is_some_and(|not_after| now >= not_after) {
+                break Outcome::Ended(self.class_of_what_was_read());
+            }
+            if self.attempt.deadline.passed(now) {
+                break self.hand_over(whole, now, true);
+            }
+            match self.ask(piece).await {
+                Ok(Asked::Read { shown }) => {
+                    self.pieces.read(piece);
+                    self.progress.shown |= shown;
+                    self.finished = true;
+                    self.attempt.progressed.store(true, Relaxed);
+                    // The last piece is saved with the end, where most users need no put at all.
+                    if self.pieces.next().is_some()
+                        && let Err(error) = self.save().await
+                    {
+                        break self.storage_failed(&error);
+                    }
+                }
+                Ok(Asked::TooMany) => {
+                    if !self.pieces.cut(piece) {
+                        self.pieces.fail(piece, Failure::EndlessPages);
+                    }
+                }
+                Ok(Asked::Failed(failure)) => self.pieces.fail(piece, failure),
+                Ok(Asked::Abandoned(failure)) => self.pieces.abandon(failure),
+                Ok(Asked::Unavailable(reason)) => break Outcome::Ended(Class::Unavailable(reason)),
+                Ok(Asked::Interrupted { until }) => {
+                    let now = self.attempt.deps.clock.now();
+                    let resumes = until.unwrap_or(now).max(now);
+                    if until.is_none() {
+                        self.pieces.cut(piece);
+                    }
+                    // A history run that stops before its own end and not before the process's stops for good.
+                    let time_is_over = |not_after| {
+                        resumes >= not_after || (until.is_none() && self.attempt.deadline > Deadline::at(not_after))
+                    };
+                    if self.message.not_after.is_some_and(time_is_over) {
+                        break Outcome::Ended(self.class_of_what_was_read());
+                    }
+                    break self.hand_over(whole, resumes, until.is_none());
+                }
+                Err(error) => break self.storage_failed(&error),
+            }
+        };
+        self.end(outcome).await
+    }
+
+    /// Asks for a piece. Everything it shows is in the archive when this returns `Ok`, even of a piece that failed.
+    async fn ask(&mut self, piece: Piece) -> Result<Asked, ArchiveError> {
+        let deps = self.attempt.deps;
+        let deadline = match self.message.not_after {
+            Some(not_after) => self.attempt.deadline.min(Deadline::at(not_after)),
+            None => self.attempt.deadline,
+        };
+        let mut pages = deps.graph.interactions(self.message.user_id, Question::Window(piece.window));
+        let (mut read, mut shown) = (0, false);
+        let asked = loop {
+            match pages.next(deadline).await {
+                Ok(None) => break Ok(Asked::Read { shown }),
+                Ok(Some(page)) => {
+                    read += 1;
+                    self.line.pages += 1;
+                    shown |= !page.is_empty();
+                    if let Err(error) = self.log.append(page.items(), page.fetched_at()).await {
+                        break Err(error);
+                    }
+                    deps.progress.page(page.len());
+                    if read > piece.page_limit {
+                        break Ok(Asked::TooMany);
+                    }
+                }
+                Err(error) => break self.judge(error).await,
+            }
+        };
+        count(&mut self.line, pages.tally());
+        let asked = asked?;
+        self.log.flush().await?;
+        Ok(asked)
+    }
+
+    /// What an answer of Graph means for the piece.
+    async fn judge(&mut self, error: GraphError) -> Result<Asked, ArchiveError> {
+        report(&error, self.message);
+        Ok(match error {
+            GraphError::Unavailable(reason) => Asked::Unavailable(reason),
+            GraphError::RetryAfter { until } => Asked::Interrupted { until: Some(until) },
+            GraphError::DeadlinePassed => Asked::Interrupted { until: None },
+            GraphError::BadPage { body, .. } => {
+                let kept = self.attempt.archive.quarantine(self.message.user_id, &body).await?;
+                if !self.progress.quarantine.contains(&kept) {
+                    self.progress.quarantine.push(kept);
+                }
+                Asked::Failed(Failure::BadPage)
+            }
+            error => match error.failure() {
+                // These say nothing of one piece: the same question for half the time gets the same answer.
+                Some(failure @ (Failure::TenantRefused | Failure::Unauthorised | Failure::BadRequest)) => {
+                    Asked::Abandoned(failure)
+                }
+                Some(failure) => Asked::Failed(failure),
+                None => Asked::Failed(Failure::ServerError),
+            },
+        })
+    }
+
+    /// The class of the whole window, when no piece is left.
+    fn class(&self) -> Class {
+        match self.pieces.failed() {
+            Some(failure) => Class::Failed(failure),
+            None if self.progress.shown => Class::Exported,
+            None => Class::Empty,
+        }
+    }
+
+    /// The class when a history run's time is over: a user counts what its finished pieces read.
+    fn class_of_what_was_read(&self) -> Class {
+        match (self.pieces.in_order(), self.pieces.failed()) {
+            (_, Some(failure)) => Class::Failed(failure),
+            (None, None) => Class::Deferred,
+            (Some(_), None) => self.class(),
+        }
+    }
+
+    fn hand_over(&self, whole: Window, resumes: Timestamp, counts: bool) -> Outcome {
+        let before = if self.finished { 0 } else { self.message.hops };
+        let hops = before + u32::from(counts);
+        if hops >= HOPS {
+            return Outcome::Ended(Class::Failed(Failure::NoProgress));
+        }
+        let message = Message { from: Some(whole.from()), to: Some(whole.to()), hops, ..self.message.clone() };
+        Outcome::HandOver(message, resumes)
+    }
+
+    fn storage_failed(&self, error: &ArchiveError) -> Outcome {
+        report(error, self.message);
+        Outcome::Ended(Class::Failed(Failure::Storage))
+    }
+
+    /// Brings the run's line and the coverage up to what was read.
+    fn note(&mut self) {
+        self.progress.read = self.pieces.in_order();
+        self.progress.other_windows = self.pieces.beyond().to_vec();
+        self.progress.piece_seconds = self.pieces.length().and_then(|length| u64::try_from(length.as_secs()).ok());
+        for segment in self.log.segments() {
+            if !self.progress.segments.iter().any(|known| known.key == segment.key) {
+                self.progress.segments.push(segment.clone());
+            }
+        }
+    }
+
+    /// The coverage when the pieces read in order are counted as one window.
+    fn coverage(&self) -> Option<Coverage> {
+        let overlap = self.attempt.deps.rules.overlap;
+        let known = self.handle.checkpoint.coverage;
+        let Some(read) = self.pieces.in_order() else { return known };
+        let after = match self.progress.before {
+            Some(before) => Some(before.widened(read, overlap)),
+            None if self.sets_first_coverage => Some(Coverage::first(read)),
+            None => None,
+        };
+        match (known, after) {
+            (Some(known), Some(after)) => Some(known.merged(after, overlap)),
+            (known, after) => after.or(known),
+        }
+    }
+
+    async fn save(&mut self) -> Result<(), ArchiveError> {
+        self.note();
+        let coverage = self.coverage();
+        let now = self.attempt.deps.clock.now();
+        let checkpoint = &mut self.handle.checkpoint;
+        checkpoint.coverage = coverage;
+        self.log.update(checkpoint, now);
+        checkpoint.run_mut(&self.message.run_id).clone_from(&self.progress);
+        self.attempt.archive.save(&mut self.handle, self.attempt.deps.rules.overlap).await
+    }
+
+    /// Whether the checkpoint has to be put at the end. Most users of a daily run showed nothing new: they cost no put.
+    fn must_save(&self, outcome: &Outcome) -> bool {
+        let Outcome::Ended(class) = outcome else { return true };
+        let known = &self.handle.checkpoint;
+        let in_progress = known.run(&self.message.run_id).is_some();
+        // What a history run that was cut off has learnt of the length that fits is worth a put.
+        let cut_off = *class == Class::Deferred && self.pieces.length().is_some();
+        if in_progress || cut_off || self.has_learnt() || (class.is_failed() && self.finished) {
+            return true;
+        }
+        match (known.coverage, self.coverage()) {
+            (Some(known), Some(after)) => after.from() < known.from() || after.to().duration_since(known.to()) >= STALE,
+            (known, after) => known != after,
+        }
+    }
+
+    /// Whether the logs hold segments that the stored checkpoint does not know.
+    fn has_learnt(&self) -> bool {
+        let mut after = self.handle.checkpoint.clone();
+        self.log.update(&mut after, self.attempt.deps.clock.now());
+        after.months != self.handle.checkpoint.months
+    }
+
+    async fn end(mut self, mut outcome: Outcome) -> Ended {
+        self.note();
+        if let Outcome::Ended(class) = &outcome
+            && !class.is_failed()
+        {
+            self.progress.ended = Some(*class);
+        }
+        let coverage = self.coverage();
+        // After a failure of the store this may fail as well; the next attempt then begins where this one did.
+        if self.must_save(&outcome)
+            && let Err(error) = self.save().await
+        {
+            outcome = self.storage_failed(&error);
+        }
+        let counts = self.log.counts();
+        self.line.received = counts.received;
+        self.line.new = counts.new;
+        self.line.already_held = counts.already_held;
+        self.line.lateness = counts.lateness.clone();
+        let line = named(self.line, &self.progress, self.log.segments(), coverage, self.attempt);
+        Ended { outcome, line }
+    }
+}
+
+fn new_line(message: &Message, attempt: &Attempt<'_>) -> ReceiptLine {
+    ReceiptLine {
+        user_id: message.user_id,
+        run_id: message.run_id.clone(),
+        attempt_id: attempt.id.clone(),
+        class: None,
+        windows: Vec::new(),
+        pages: 0,
+        received: 0,
+        new: 0,
+        already_held: 0,
+        segments: Vec::new(),
+        quarantine: Vec::new(),
+        covered_from: None,
+        covered_to: None,
+        requests: Counts::new(),
+        retries: 0,
+        request_ids: Vec::new(),
+        lateness: Counts::new(),
+    }
+}
+
+/// The line with what the run's attempts have read and put so far, and the coverage.
+fn named(
+    mut line: ReceiptLine,
+    progress: &RunProgress,
+    met: &[archive::RunSegment],
+    coverage: Option<Coverage>,
+    attempt: &Attempt<'_>,
+) -> ReceiptLine {
+    line.windows = progress.read.iter().chain(&progress.other_windows).copied().collect();
+    let unnamed = met.iter().filter(|segment| !progress.segments.iter().any(|known| known.key == segment.key));
+    line.segments = progress
+        .segments
+        .iter()
+        .chain(unnamed)
+        .map(|segment| SegmentRef {
+            key: segment.key.clone(),
+            lines: segment.lines,
+            sha256: segment.sha256.clone(),
+            adopted: segment.attempt_id != attempt.id,
+        })
+        .collect();
+    line.quarantine = progress.quarantine.clone();
+    line.covered_from = coverage.map(Coverage::from);
+    line.covered_to = coverage.map(Coverage::to);
+    line
+}
+
+fn count(line: &mut ReceiptLine, tally: &Tally) {
+    for (status, requests) in &tally.by_status {
+        *line.requests.entry(status.clone()).or_default() += requests;
+    }
+    line.retries += tally.retries;
+    line.request_ids.extend(tally.failed_request_ids.iter().cloned());
+}
+
+/// Logs what went wrong for a user, once, where it is handled.
+fn report(error: &dyn std::error::Error, message: &Message) {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push_str(": ");
+        chain.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    tracing::info!(run_id = %message.run_id, user_id = %message.user_id, error = chain, "user not read to the end");
+}
