@@ -14,7 +14,7 @@ Examples:
   copilot-archive --tenant ID --client-id ID        your tenant; the secret in GRAPH_CLIENT_SECRET
   copilot-archive --tenant ID --client-id ID --dry-run
                                                     who would be exported, and how many requests that takes
-  copilot-archive --users adele@contoso.example --from 2026-01-01T00:00:00Z
+  copilot-archive --users ID-OR-UPN --from 2026-01-01
                                                     one person, from a date on
   copilot-archive audit --all                       prove what the archive holds
 

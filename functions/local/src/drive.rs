@@ -20,23 +20,22 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How driving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// The queue is empty.
+    /// The queue is empty, even if it was asked to stop: what is left to do is to close the run.
     Quiet,
-    /// It was asked to stop, and the work that was in flight is finished.
+    /// It was asked to stop, and the work that was in flight is finished; more is in the queue.
     Stopped,
 }
 
 /// Works until the queue is quiet, or until asked to stop.
 pub async fn drive(queue: &InProcessQueue, deps: &worker::Deps, stop: &Stop) -> Result<Drained, QueueError> {
-    loop {
+    while let Some(next) = queue.next_visible_at() {
         if stop.asked() {
             return Ok(Drained::Stopped);
         }
         let batch = queue.receive(BATCH).await;
         if batch.is_empty() {
-            let Some(time) = queue.next_visible_at() else { return Ok(Drained::Quiet) };
             tokio::select! {
-                () = deps.clock.sleep_until(time) => {}
+                () = deps.clock.sleep_until(next) => {}
                 () = stop.wait() => {}
             }
             continue;
@@ -46,4 +45,5 @@ pub async fn drive(queue: &InProcessQueue, deps: &worker::Deps, stop: &Stop) -> 
         let failed = Box::pin(worker::handle(batch.clone(), Deadline::before(killed_at, now), deps)).await;
         settle(queue, queue, &batch, Answer::Failed(failed), Again::After(AGAIN_AFTER)).await?;
     }
+    Ok(Drained::Quiet)
 }

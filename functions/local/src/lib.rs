@@ -93,7 +93,9 @@ async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) ->
             per_second: ledger.max_per_second() as u64,
             early: ledger.requests_before_retry_after() as u64,
         };
-        screen.say(&seen.render());
+        if seen.requests > 0 {
+            screen.say(&seen.render());
+        }
         // An example for whom to audit. Names of a real tenant belong in its roster, not in somebody's terminal log.
         let user = match &outcome.last_run {
             Some(run) => look::busiest(&simulated.world, run).await.unwrap_or_default(),

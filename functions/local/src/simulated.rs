@@ -25,7 +25,7 @@ pub const FACTOR: f64 = 5.0;
 const LATENCY_MS: (u64, u64) = (300, 400);
 
 /// When the quota dips after the start, for how long and how far, so that throttling is seen at work.
-const DIP: (SignedDuration, SignedDuration, f64) = (SignedDuration::from_secs(12), SignedDuration::from_secs(4), 15.0);
+const DIP: (SignedDuration, SignedDuration, f64) = (SignedDuration::from_secs(12), SignedDuration::from_secs(4), 12.0);
 
 /// How long after everything the archive shows a further look begins: later than what a killed process did after the
 /// last thing it left a trace of.
