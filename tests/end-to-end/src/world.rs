@@ -255,8 +255,9 @@ impl World {
         }
     }
 
-    /// Holds the archive against its promises, and against everything that Graph ever could show of these users.
+    /// Holds the archive against its promises, and the requests against the quota.
     pub fn verify(&self) -> evidence::Verdict {
+        self.expect_quota_kept();
         let verdict = evidence::verify(&self.source(), &evidence::Expectation::default()).expect("readable");
         let faults: Vec<_> = verdict.integrity().collect();
         assert!(faults.is_empty(), "{faults:#?}");
