@@ -120,6 +120,17 @@ struct Invocation<'a> {
     failed: Vec<String>,
 }
 
+/// Tells who watches of a user whose reading has ended. The receipt comes when the whole batch has, too late for a screen.
+fn tell(ended: &[(Task, Option<Ended>)], deps: &Deps) {
+    for outcome in ended.iter().filter_map(|(_, ended)| Some(&ended.as_ref()?.outcome)) {
+        match outcome {
+            Outcome::Ended(class) => deps.progress.user(Some(*class)),
+            Outcome::HandOver(..) => deps.progress.user(None),
+            Outcome::NotStarted => {}
+        }
+    }
+}
+
 impl Invocation<'_> {
     async fn run(mut self, users: Vec<(UserId, Vec<Task>)>) -> Vec<String> {
         let (mut suspects, others): (Vec<_>, Vec<_>) = users.into_iter().partition(|(_, tasks)| {
@@ -130,6 +141,7 @@ impl Invocation<'_> {
                 .buffer_unordered(USERS_IN_FLIGHT);
         let mut ended = Vec::new();
         while let Some(tasks) = reading.next().await {
+            tell(&tasks, self.attempt.deps);
             ended.extend(tasks);
         }
         drop(reading);
@@ -144,6 +156,7 @@ impl Invocation<'_> {
         let mut refused = Vec::new();
         for (_, tasks) in suspects {
             let ended = Box::pin(read_user(tasks, &self.attempt, &self.runs)).await;
+            tell(&ended, self.attempt.deps);
             // Refusals are judged as a row, so they wait until it ends.
             refused.extend(ended);
             if refused.iter().all(is_refusal) {
@@ -190,7 +203,6 @@ impl Invocation<'_> {
             if let Some(class) = class.filter(|class| class.is_failed()) {
                 tracing::warn!(run_id = %line.run_id, user_id = %line.user_id, %class, "user failed");
             }
-            self.attempt.deps.progress.user(class);
             line.class = class;
             lines.push(line);
             match class {

@@ -48,7 +48,7 @@ pub trait Progress: Send + Sync + fmt::Debug {
         let _ = items;
     }
 
-    /// A user's message was ended with this class, or handed over.
+    /// A user's message was read with this class, which the receipt may turn to a failure yet, or is handed over.
     fn user(&self, class: Option<Class>) {
         let _ = class;
     }
