@@ -48,11 +48,20 @@ pub enum CallError {
         /// The HTTP status.
         status: u16,
     },
-    /// The request was never sent.
-    #[error("not sent: {reason}")]
-    NotSent {
-        /// What was missing.
+    /// Nothing was sent, for want of credentials.
+    #[error("not sent without AWS credentials, which are found as by the AWS command line: {reason}")]
+    NoCredentials {
+        /// Where they were looked for.
         reason: String,
+    },
+    /// Nothing was sent, because no request could be made of what was asked.
+    #[error("not sent: what was asked makes no request; check region and endpoint")]
+    NotSent,
+    /// More was answered than this program takes.
+    #[error("answered more than is taken: {limit}")]
+    TooMuch {
+        /// How much is.
+        limit: String,
     },
 }
 
@@ -85,11 +94,11 @@ impl CallError {
             SdkError::ResponseError(answer) => Self::Unreadable { status: answer.raw().status().as_u16() },
             SdkError::TimeoutError(_) => Self::NoAnswer { reason: "it took too long".to_owned() },
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(error) if no_credentials(error) => Self::NotSent { reason: chain(error) },
+                Some(error) if no_credentials(error) => Self::NoCredentials { reason: chain(error) },
                 Some(error) => Self::NoAnswer { reason: chain(error) },
                 None => Self::NoAnswer { reason: "the connection failed".to_owned() },
             },
-            SdkError::ConstructionFailure(_) => Self::NotSent { reason: "the request could not be made".to_owned() },
+            SdkError::ConstructionFailure(_) => Self::NotSent,
             _ => Self::NoAnswer { reason: "the call failed".to_owned() },
         }
     }
@@ -119,7 +128,7 @@ impl CallError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NoAnswer { .. } => true,
-            Self::NotSent { .. } => false,
+            Self::NoCredentials { .. } | Self::NotSent | Self::TooMuch { .. } => false,
             Self::Unreadable { status } => !(400..500).contains(status),
             // 307: a bucket so young that its region is not known everywhere.
             Self::Answered(ErrorAnswer { status: 307 | 408 | 409 | 429 | 500.., .. }) => true,
@@ -203,5 +212,53 @@ impl Repeats {
 impl fmt::Debug for Repeats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Repeats").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, code: &str) -> CallError {
+        CallError::Answered(ErrorAnswer { status, code: Some(code.to_owned()), message: None, request_id: None })
+    }
+
+    #[test]
+    fn only_what_may_end_otherwise_is_asked_again() {
+        for (status, code) in [
+            (307, "TemporaryRedirect"),
+            (400, "RequestTimeout"),
+            (400, "RequestThrottled"),
+            (408, ""),
+            (409, "ConditionalRequestConflict"),
+            (429, ""),
+            (500, "InternalError"),
+            (503, "SlowDown"),
+        ] {
+            assert!(answered(status, code).is_transient(), "{status} {code}");
+        }
+        for (status, code) in [
+            (301, "PermanentRedirect"),
+            (400, "BadDigest"),
+            (400, "ExpiredToken"),
+            (403, "AccessDenied"),
+            (404, "NoSuchKey"),
+            (412, "PreconditionFailed"),
+        ] {
+            assert!(!answered(status, code).is_transient(), "{status} {code}");
+        }
+        assert!(CallError::NoAnswer { reason: String::new() }.is_transient());
+        assert!(CallError::incomplete().is_transient());
+        assert!(!CallError::Unreadable { status: 403 }.is_transient());
+        assert!(!CallError::NoCredentials { reason: String::new() }.is_transient());
+    }
+
+    #[test]
+    fn an_answer_is_shown_in_one_line() {
+        let mut answer =
+            ErrorAnswer { status: 400, code: None, message: Some("no such thing".to_owned()), request_id: None };
+        assert_eq!(answer.to_string(), "HTTP 400: no such thing");
+        answer = ErrorAnswer { code: Some("X".to_owned()), message: None, request_id: Some("r".to_owned()), ..answer };
+        assert_eq!(answer.to_string(), "HTTP 400 X (request r)");
     }
 }

@@ -68,3 +68,18 @@ impl fmt::Debug for WebIdentity {
         f.debug_struct("WebIdentity").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+
+    #[tokio::test]
+    async fn the_endpoint_is_the_regions_own() {
+        // The global endpoint mints no tokens.
+        for region in ["us-east-1", "eu-central-1"] {
+            let parameters = Params::builder().region(region).build().unwrap();
+            let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await.unwrap();
+            assert_eq!(endpoint.url(), format!("https://sts.{region}.amazonaws.com"));
+        }
+    }
+}

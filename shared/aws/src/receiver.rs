@@ -32,12 +32,25 @@ impl SqsReceiver {
         Self { client, queue, dead_letter_queue }
     }
 
-    async fn receive_from(&self, url: &str, max: usize, visibility: Option<i32>) -> Result<Vec<Delivery>, CallError> {
+    /// Up to ten messages of the queue, for which it waits this long, at most 20 seconds.
+    pub async fn poll(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let received = self.receive_from(&self.queue, max, wait, None).await;
+        received.map_err(|error| failure("receive", error))
+    }
+
+    async fn receive_from(
+        &self,
+        url: &str,
+        max: usize,
+        wait: Duration,
+        visibility: Option<i32>,
+    ) -> Result<Vec<Delivery>, CallError> {
         let receive = self
             .client
             .receive_message()
             .queue_url(url)
             .max_number_of_messages(max.min(MAX_MESSAGES) as i32)
+            .wait_time_seconds(i32::try_from(wait.as_secs()).unwrap_or(i32::MAX))
             .set_visibility_timeout(visibility)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = receive.send().await.map_err(CallError::of)?;
@@ -61,7 +74,8 @@ impl SqsReceiver {
     async fn look(&self) -> Result<Vec<Delivery>, CallError> {
         let mut found = BTreeMap::new();
         loop {
-            let received = self.receive_from(&self.dead_letter_queue, MAX_MESSAGES, Some(LOOK_SECONDS)).await?;
+            let received =
+                self.receive_from(&self.dead_letter_queue, MAX_MESSAGES, Duration::ZERO, Some(LOOK_SECONDS)).await?;
             let before = found.len();
             found.extend(received.into_iter().map(|delivery| (delivery.message_id.clone(), delivery)));
             if found.len() == before {
@@ -103,8 +117,7 @@ impl Receiver for SqsReceiver {
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
         let mut received = Vec::new();
         while received.len() < max {
-            let more = self.receive_from(&self.queue, max - received.len(), None).await;
-            let more = more.map_err(|error| failure("receive", error))?;
+            let more = self.poll(max - received.len(), Duration::ZERO).await?;
             if more.is_empty() {
                 break;
             }

@@ -57,7 +57,7 @@ impl S3Store {
         let get = self.client.get_object().bucket(&self.bucket).key(self.full(key));
         let answer = get.send().await.map_err(CallError::of)?;
         if answer.content_length.is_some_and(|length| length > MAX_OBJECT_BYTES) {
-            return Err(CallError::NotSent { reason: format!("the object is larger than {MAX_OBJECT_BYTES} bytes") });
+            return Err(CallError::TooMuch { limit: format!("an object of {MAX_OBJECT_BYTES} bytes") });
         }
         let etag = answer.e_tag.map(ETag).ok_or(CallError::incomplete())?;
         // Reading to the end checks length and checksum.
@@ -145,7 +145,7 @@ impl Store for S3Store {
                 None => return Ok(keys),
             }
         }
-        let error = CallError::NotSent { reason: format!("the listing has more than {MAX_PAGES} pages") };
+        let error = CallError::TooMuch { limit: format!("a listing of {MAX_PAGES} pages") };
         Err(self.failed("list", prefix, error))
     }
 }

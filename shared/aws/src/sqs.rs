@@ -102,7 +102,7 @@ impl SqsQueue {
             for (index, message) in batch.into_iter().enumerate() {
                 let delay = i32::try_from(message.delay.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
                 let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(message.body);
-                entries.push(entry.delay_seconds(delay).build().map_err(|_| CallError::incomplete())?);
+                entries.push(entry.delay_seconds(delay).build().map_err(|_| CallError::NotSent)?);
             }
             let answer = send.set_entries(Some(entries)).send().await.map_err(CallError::of)?;
             Ok(not_taken(count, answer.successful().iter().map(|entry| entry.id()), answer.failed()))
@@ -116,7 +116,7 @@ impl SqsQueue {
             let mut entries = Vec::with_capacity(count);
             for (index, handle) in batch.into_iter().enumerate() {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle);
-                entries.push(entry.build().map_err(|_| CallError::incomplete())?);
+                entries.push(entry.build().map_err(|_| CallError::NotSent)?);
             }
             let answer = delete.set_entries(Some(entries)).send().await.map_err(CallError::of)?;
             let mut failed = not_taken(count, answer.successful().iter().map(|entry| entry.id()), answer.failed());
@@ -203,5 +203,32 @@ impl Queue for SqsQueue {
 impl fmt::Debug for SqsQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqsQueue").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn batches_are_full_and_keep_the_order() {
+        let message = |length| Outgoing { body: "x".repeat(length), delay: Duration::ZERO };
+        let lengths = |lengths: &[usize]| -> Vec<Vec<usize>> {
+            let batches = batches(lengths.iter().copied().map(message).collect());
+            batches.iter().map(|batch| batch.iter().map(|message| message.body.len()).collect()).collect()
+        };
+        assert_eq!(lengths(&[]), Vec::<Vec<usize>>::new());
+        assert_eq!(lengths(&[1; 21]), [vec![1; 10], vec![1; 10], vec![1]]);
+        let whole = MAX_BATCH_BYTES;
+        assert_eq!(lengths(&[whole - 1, 1, 1, whole]), [vec![whole - 1, 1], vec![1], vec![whole]]);
+    }
+
+    #[test]
+    fn an_entry_that_the_answer_does_not_name_was_not_taken() {
+        let failed = BatchResultErrorEntry::builder().id("2").code("Busy").sender_fault(false).build().unwrap();
+        let left = not_taken(4, ["0", "3"].into_iter(), &[failed]);
+        assert_eq!(left, [(1, "no answer".to_owned()), (2, "Busy".to_owned())]);
     }
 }

@@ -292,3 +292,146 @@ impl fmt::Debug for AwsFake {
         f.debug_struct("AwsFake").field("calls", &self.0.calls.borrow().len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::SeededRandom;
+    use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::SteppingClock;
+
+    fn fake() -> AwsFake {
+        let clock = SteppingClock::new("2026-11-24T03:00:00Z".parse().unwrap());
+        let fake = AwsFake::new(Arc::new(clock), Arc::new(SeededRandom::new(1)));
+        fake.create_bucket("b");
+        fake.create_queue("q", Options::default());
+        fake
+    }
+
+    async fn ask(fake: &AwsFake, method: Method, uri: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        let request = Request::new(method, &uri.parse::<Uri>().unwrap(), map, body.to_owned().into());
+        match fake.handle(&request).await {
+            Outcome::Reply(reply) => (reply.status.as_u16(), String::from_utf8_lossy(&reply.body).into_owned()),
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    async fn sqs(fake: &AwsFake, action: &str, mut body: Value) -> (u16, Value) {
+        body["QueueUrl"] = "http://elsewhere/0/q".into();
+        let target = format!("AmazonSQS.{action}");
+        let (status, body) = ask(fake, Method::POST, "/", &[("x-amz-target", &target)], &body.to_string()).await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_put_that_is_not_what_it_says_is_refused_before_its_condition_counts() {
+        let fake = fake();
+        // The hashes of "1"; the body is "2".
+        let base64 = "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=";
+        let hex = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+        for (headers, status, code) in [
+            (&[("x-amz-checksum-sha256", base64)][..], 400, "BadDigest"),
+            (&[("x-amz-content-sha256", hex)], 400, "XAmzContentSHA256Mismatch"),
+            (&[("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")], 501, "NotImplemented"),
+            (&[("if-none-match", "\"x\"")], 501, "NotImplemented"),
+        ] {
+            let (answered, body) = ask(&fake, Method::PUT, "/b/k", headers, "2").await;
+            assert_eq!(answered, status);
+            assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
+        }
+        assert!(fake.objects("b").is_empty());
+        let right = [("x-amz-checksum-sha256", base64), ("x-amz-content-sha256", hex), ("if-none-match", "*")];
+        assert_eq!(ask(&fake, Method::PUT, "/b/k", &right, "1").await.0, 200);
+        assert_eq!(ask(&fake, Method::PUT, "/b/k", &right, "1").await.0, 412);
+    }
+
+    #[tokio::test]
+    async fn an_overwrite_is_seen_in_the_versions() {
+        let fake = fake();
+        for body in ["1", "2"] {
+            assert_eq!(ask(&fake, Method::PUT, "/b/a%20b", &[], body).await.0, 200);
+        }
+        let versions = fake.versions("b", "a b");
+        assert_eq!(versions.iter().map(|version| &version.bytes[..]).collect::<Vec<_>>(), [b"1", b"2"]);
+        assert!(versions.iter().all(|version| version.condition == s3::PutCondition::None));
+        fake.remove_object("b", "a b");
+        assert_eq!(ask(&fake, Method::GET, "/b/a%20b", &[], "").await.0, 404);
+        assert_eq!(fake.versions("b", "a b").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_listing_escapes_what_xml_would_misread() {
+        let fake = fake();
+        fake.overwrite_object("b", "a&<b>", "");
+        let (_, body) = ask(&fake, Method::GET, "/b?list-type=2&prefix=a%26", &[], "").await;
+        assert!(body.contains("<Key>a&amp;&lt;b&gt;</Key>"), "{body}");
+        let (_, body) = ask(&fake, Method::GET, "/b?list-type=2&encoding-type=url", &[], "").await;
+        assert!(body.contains("<Key>a%26%3Cb%3E</Key>"), "{body}");
+        assert_eq!(ask(&fake, Method::GET, "/b?list-type=2&delimiter=/", &[], "").await.0, 501);
+        assert_eq!(ask(&fake, Method::GET, "/b?list-type=2&continuation-token=x", &[], "").await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_sqs_refuses_is_refused_whole() {
+        let fake = fake();
+        let entry = |id: usize, length| json!({ "Id": id.to_string(), "MessageBody": "x".repeat(length) });
+        for (entries, code) in [
+            (vec![], "EmptyBatchRequest"),
+            ((0..11).map(|id| entry(id, 1)).collect(), "TooManyEntriesInBatchRequest"),
+            (vec![entry(1, 1), entry(1, 1)], "BatchEntryIdsNotDistinct"),
+            (vec![entry(1, 1 << 20), entry(2, 1)], "BatchRequestTooLong"),
+        ] {
+            let (status, body) = sqs(&fake, "SendMessageBatch", json!({ "Entries": entries })).await;
+            assert_eq!((status, &body["__type"]), (400, &format!("com.amazonaws.sqs#{code}").into()));
+        }
+        let (_, body) = sqs(&fake, "GetQueueAttributes", json!({})).await;
+        assert_eq!(body["Attributes"]["ApproximateNumberOfMessages"], "0");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_sqs_refuses_fails_alone() {
+        let fake = fake();
+        let entries = json!({ "Entries": [
+            { "Id": "good", "MessageBody": "\u{1f600}" },
+            { "Id": "control", "MessageBody": "\u{1}" },
+            { "Id": "empty", "MessageBody": "" },
+            { "Id": "late", "MessageBody": "x", "DelaySeconds": 901 },
+        ]});
+        let (status, body) = sqs(&fake, "SendMessageBatch", entries).await;
+        assert_eq!((status, &body["Successful"][0]["Id"]), (200, &"good".into()));
+        let failed: Vec<&str> = body["Failed"].as_array().unwrap().iter().filter_map(|f| f["Code"].as_str()).collect();
+        assert_eq!(failed, ["InvalidMessageContents", "MissingParameter", "InvalidParameterValue"]);
+        let (_, body) = sqs(&fake, "ReceiveMessage", json!({ "MaxNumberOfMessages": 10 })).await;
+        assert_eq!(body["Messages"].as_array().unwrap().len(), 1);
+        let (status, _) = sqs(&fake, "ReceiveMessage", json!({ "MaxNumberOfMessages": 11 })).await;
+        assert_eq!(status, 400);
+    }
+
+    #[tokio::test]
+    async fn every_call_is_recorded_with_who_made_it_and_what_it_needs() {
+        let fake = fake();
+        let signed = "AWS4-HMAC-SHA256 Credential=ROLE/20261124/eu-central-1/s3/aws4_request, Signature=x";
+        ask(&fake, Method::PUT, "/b/k", &[("authorization", signed)], "1").await;
+        ask(&fake, Method::GET, "/b?list-type=2&prefix=k", &[], "").await;
+        sqs(&fake, "SendMessageBatch", json!({ "Entries": [] })).await;
+        let calls = fake.calls();
+        let seen: Vec<_> = calls
+            .iter()
+            .map(|call| (call.iam_action(), call.resource.as_str(), call.access_key.as_str(), call.status))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("s3:PutObject".to_owned(), "b/k", "ROLE", Some(200)),
+                ("s3:ListBucket".to_owned(), "b/k", "", Some(200)),
+                ("sqs:SendMessage".to_owned(), "q", "", Some(400)),
+            ]
+        );
+    }
+}

@@ -22,4 +22,4 @@ pub use fake::AwsFake;
 pub use fault::{Effect, Fault, Landing};
 pub use s3::{PutCondition, Version};
 pub use server::Server;
-pub use sts::Identity;
+pub use sts::{ISSUER_PUBLIC_KEY, Identity};

@@ -10,6 +10,9 @@ use crate::request::{Refusal, Reply, escape};
 /// The key that tokens are signed with. It opens nothing: it was made for this fake.
 const KEY: &str = include_str!("../data/issuer-key.pem");
 
+/// What tokens verify with.
+pub const ISSUER_PUBLIC_KEY: &str = include_str!("../data/issuer-public.pem");
+
 /// Who the tokens speak of, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
