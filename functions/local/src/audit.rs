@@ -1,7 +1,5 @@
 //! The audit of an archive, made by the crate that depends on none that writes one.
 
-use std::process::ExitCode;
-
 use domain::{Clock, Env, Timestamp};
 use evidence::audit::{COULD_NOT_RUN, Request, Whom, parse_head};
 use evidence::{AuditError, AuditReport, Folder};
@@ -11,20 +9,25 @@ use crate::cli::AuditArgs;
 use crate::screen::Screen;
 
 /// Audits and prints what came out; the exit code is the answer's.
-pub(crate) fn run(args: &AuditArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> ExitCode {
+pub fn run(args: &AuditArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> u8 {
     let rules = match Rules::from_env(env) {
         Ok(rules) => rules,
-        Err(error) => return crate::failed(screen, &error, COULD_NOT_RUN),
+        Err(error) => return could_not_run(screen, &error),
     };
     let report =
         request(args, &rules, clock).and_then(|request| evidence::audit(&Folder::new(&args.archive), &request));
     match report {
         Ok(report) => {
             screen.say(&rendered(&report, args.json));
-            ExitCode::from(report.answer.exit_code())
+            report.answer.exit_code()
         }
-        Err(error) => crate::failed(screen, &error, COULD_NOT_RUN),
+        Err(error) => could_not_run(screen, &error),
     }
+}
+
+fn could_not_run(screen: &Screen, error: &dyn std::error::Error) -> u8 {
+    crate::complain(screen, error);
+    COULD_NOT_RUN
 }
 
 fn rendered(report: &AuditReport, json: bool) -> String {
@@ -46,4 +49,25 @@ fn request(args: &AuditArgs, rules: &Rules, clock: &dyn Clock) -> Result<Request
         location: args.archive.display().to_string(),
         program: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use domain::{MapEnv, SystemClock};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn an_audit_that_cannot_be_made_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().display().to_string();
+        let screen = Screen::to(Box::new(std::io::sink()));
+        for arguments in [vec!["--all"], vec!["--all", "--ledger-head", "1:short"], vec!["--user", "nobody"]] {
+            let words = ["copilot-archive", "audit", "--archive", &archive].into_iter().chain(arguments);
+            let Some(Command::Audit(args)) = Cli::parse_from(words).command else { panic!("no audit") };
+            assert_eq!(run(&args, &MapEnv::default(), &SystemClock, &screen), COULD_NOT_RUN);
+        }
+    }
 }

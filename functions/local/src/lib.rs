@@ -2,9 +2,9 @@
 //!
 //! What runs on AWS as three functions with a queue and two buckets runs here as one program with a queue in memory and a
 //! folder: [`look`](mod@look) calls fan-out's, the worker's and reconcile's own `handle` in turns. The tenant is a
-//! [real](real) one, or one that the program [simulates](simulated) for itself.
+//! [`real`] one, or one that the program serves for itself, [`simulated`].
 
-mod audit;
+pub mod audit;
 pub mod cli;
 pub mod drive;
 pub mod logging;
@@ -51,7 +51,7 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
     match cli.command {
         None => run(&cli.run, env, &screen).await,
         Some(Command::Run(args)) => run(&args, env, &screen).await,
-        Some(Command::Audit(args)) => audit::run(&args, env, &SystemClock, &screen),
+        Some(Command::Audit(args)) => ExitCode::from(audit::run(&args, env, &SystemClock, &screen)),
     }
 }
 
@@ -177,8 +177,13 @@ fn finish(args: &RunArgs, screen: &Screen, env: &dyn Env, outcome: &Outcome, opt
     }
 }
 
-/// Says what went wrong, with its causes.
 fn failed(screen: &Screen, error: &dyn Error, code: u8) -> ExitCode {
+    complain(screen, error);
+    ExitCode::from(code)
+}
+
+/// Says what went wrong, with its causes.
+fn complain(screen: &Screen, error: &dyn Error) {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -191,7 +196,6 @@ fn failed(screen: &Screen, error: &dyn Error, code: u8) -> ExitCode {
         cause = error.source();
     }
     screen.complain(&text);
-    ExitCode::from(code)
 }
 
 /// The environment with what the command line gives.

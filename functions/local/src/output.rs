@@ -339,13 +339,23 @@ impl Seen {
     }
 }
 
+/// A word for a shell: in quotes, if it has anything a shell could read otherwise.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// The command that goes on with an archive.
 fn again(program: &str, archive: &str, options: &str) -> String {
     format!("{program}{}{options}", archive_option(archive))
 }
 
 fn archive_option(archive: &str) -> String {
-    if archive == "./archive" { String::new() } else { format!(" --archive {archive}") }
+    if archive == "./archive" { String::new() } else { format!(" --archive {}", word(archive)) }
 }
 
 /// What is said when it was asked to stop.
@@ -355,11 +365,14 @@ pub fn stopped(program: &str, archive: &str, options: &str) -> String {
 
 /// What the reader may do next. Each line is a command that works in the folder the program was started in.
 pub fn next(program: &str, archive: &str, options: &str, user: Option<&str>) -> String {
-    let whom = user.map_or_else(|| "--all".to_owned(), |user| format!("--user {user}"));
+    let whom = user.map_or_else(|| "--all".to_owned(), |user| format!("--user {}", word(user)));
     let commands = [
         (again(program, archive, options), "again: nothing is archived twice"),
         (format!("{program} audit{} {whom}", archive_option(archive)), "prove what is there"),
-        (format!("(cd {archive} && duckdb -init duckdb.sql)"), "query it: interaction, person, run, run_user, ..."),
+        (
+            format!("(cd {} && duckdb -init duckdb.sql)", word(archive)),
+            "query it: interaction, person, run, run_user, ...",
+        ),
     ];
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let mut text = String::from("\nnext\n");

@@ -187,6 +187,13 @@ fn a_run_begins_and_is_stopped_in_a_line_each() {
 }
 
 #[test]
+fn a_shell_reads_a_word_as_it_is_meant() {
+    assert_eq!(word("adele@contoso.com"), "adele@contoso.com");
+    assert_eq!(word("my archive"), "'my archive'");
+    assert_eq!(word("o'neill_f.com#EXT#"), r"'o'\''neill_f.com#EXT#'");
+}
+
+#[test]
 fn figures_are_written_for_people() {
     assert_eq!([0, 999, 1_000, 21_846, 1_234_567].map(number), ["0", "999", "1,000", "21,846", "1,234,567"]);
     assert_eq!([0, 1_500, 1_100_000, 7_200_000_000].map(size), ["0 B", "1.5 kB", "1.1 MB", "7.2 GB"]);

@@ -1,8 +1,9 @@
 -- Views of this archive for DuckDB 1.2 or later. In this folder, or in the one above it:
 --   duckdb -init duckdb.sql
--- From elsewhere, or for a copy in S3 (with httpfs and a secret), set the root first:
---   duckdb -cmd "set variable root = 's3://bucket/prefix'" -init duckdb.sql
--- The views only read, and always show what lies in the archive when they are asked.
+-- From elsewhere, or for a copy in S3 (with httpfs and a secret), name the root and then read this file:
+--   set variable root = 's3://bucket/prefix';
+--   .read duckdb.sql
+-- The views only read, and show what lies in the archive at the time they are asked.
 
 set variable root = coalesce(
   getvariable('root'),
