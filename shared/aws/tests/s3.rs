@@ -207,3 +207,18 @@ async fn a_call_that_hangs_ends_in_the_time_it_has() {
     assert_eq!(error.kind, StoreErrorKind::Unknown);
     assert!((1..=30).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn a_process_can_be_stopped_before_and_after_a_call_takes_effect() {
+    let (bed, store) = store().await;
+    for (effect, key, there) in [(Effect::Hang, "before", false), (Effect::HangDone, "after", true)] {
+        bed.fake.plan(Fault::new(effect));
+        let doomed = bed.clients.store(BUCKET, "");
+        let put = tokio::spawn(async move { doomed.put_new(key, "x".into()).await });
+        bed.fake
+            .until(|calls| calls.last().is_some_and(|call| call.resource.ends_with(key) && call.done == there))
+            .await;
+        put.abort();
+        assert_eq!(store.get(key).await.unwrap().is_some(), there, "{key}");
+    }
+}

@@ -24,6 +24,8 @@ pub struct Call {
     pub resource: String,
     /// The access key that signed it; empty if none did.
     pub access_key: String,
+    /// Whether what it asked was looked at and done or refused, answered or not.
+    pub done: bool,
     /// The HTTP status of the answer; `None` while there is none, and for ever if it was lost.
     pub status: Option<u16>,
 }

@@ -190,13 +190,12 @@ impl AwsFake {
             }
             (_, asked) => self.reply(asked, request, failing).await,
         };
+        let lost = matches!(effect, Some(Effect::LoseAnswer | Effect::HangDone));
+        self.done(index, (!lost).then(|| reply.status.as_u16()));
         match effect {
             Some(Effect::LoseAnswer) => Outcome::Close,
             Some(Effect::HangDone) => Outcome::Hang,
-            _ => {
-                self.answered(index, reply.status.as_u16());
-                Outcome::Reply(reply)
-            }
+            _ => Outcome::Reply(reply),
         }
     }
 
@@ -234,10 +233,10 @@ impl AwsFake {
         index
     }
 
-    fn answered(&self, index: usize, status: u16) {
+    fn done(&self, index: usize, status: Option<u16>) {
         self.0.calls.send_modify(|calls| {
             if let Some(call) = calls.get_mut(index) {
-                call.status = Some(status);
+                (call.done, call.status) = (true, status);
             }
         });
     }
@@ -268,7 +267,7 @@ impl Asked {
             Self::Secret { action, id } => (Service::SecretsManager, action.clone(), id.clone()),
             Self::Sts(asked) => (Service::Sts, asked.action.clone(), asked.audience.clone()),
         };
-        Call { service, action, resource, access_key: request.access_key(), status: None }
+        Call { service, action, resource, access_key: request.access_key(), done: false, status: None }
     }
 
     /// An error in the form of the service asked.

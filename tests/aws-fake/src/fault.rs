@@ -170,6 +170,7 @@ mod tests {
             action: action.to_owned(),
             resource: resource.to_owned(),
             access_key: String::new(),
+            done: false,
             status: None,
         }
     }

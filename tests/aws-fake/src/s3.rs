@@ -292,6 +292,9 @@ impl S3 {
             shown.len(),
             next.is_some(),
         );
+        if encode {
+            xml += "<EncodingType>url</EncodingType>";
+        }
         if let Some(next) = next {
             xml += &format!("<NextContinuationToken>{}</NextContinuationToken>", escape(&next));
         }
