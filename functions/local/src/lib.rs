@@ -87,12 +87,7 @@ async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) ->
     screen.say(&banner_of(args, tenant, Some(banner)).render(screen.style));
     let looked = attended(&simulated.world, args, screen).await;
     if let Ok(outcome) = &looked {
-        let ledger = simulated.simulator.ledger();
-        let seen = output::Seen {
-            requests: ledger.interactions().count() as u64,
-            per_second: ledger.max_per_second() as u64,
-            early: ledger.requests_before_retry_after() as u64,
-        };
+        let seen = simulated.seen();
         if seen.requests > 0 {
             screen.say(&seen.render());
         }

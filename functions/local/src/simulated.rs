@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use archive::Stores;
 use archive::store::StoreError;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use settings::{InvalidConfiguration, Pace, Place, Rules};
 use tokio::net::TcpListener;
 
+use crate::output::Seen;
 use crate::world::{FolderError, World, folder_stores, local_rules, user_agent};
 
 /// How many times faster than real a first look runs: a minute and a half of requests at the quota become a quarter of
@@ -26,6 +28,10 @@ const LATENCY_MS: (u64, u64) = (300, 400);
 
 /// When the quota dips after the start, for how long and how far, so that throttling is seen at work.
 const DIP: (SignedDuration, SignedDuration, f64) = (SignedDuration::from_secs(12), SignedDuration::from_secs(4), 12.0);
+
+/// How long a 429 may be on its way to us, in real time: what starts meanwhile had not heard of it. Loopback takes
+/// microseconds, a busy machine's turn of other programs some hundredths of a second.
+const IN_TRANSIT: Duration = Duration::from_millis(50);
 
 /// How long after everything the archive shows a further look begins: later than what a killed process did after the
 /// last thing it left a trace of.
@@ -42,10 +48,22 @@ pub struct Simulated {
     pub simulator: Arc<Simulator>,
     /// When its clock began.
     pub starts_at: Timestamp,
+    factor: f64,
     server: Server,
 }
 
 impl Simulated {
+    /// What Graph saw of the look so far.
+    pub fn seen(&self) -> Seen {
+        let ledger = self.simulator.ledger();
+        let grace = IN_TRANSIT.mul_f64(self.factor);
+        Seen {
+            requests: ledger.interactions().count() as u64,
+            per_second: ledger.max_per_second() as u64,
+            early: ledger.requests_before_retry_after_with_grace(grace) as u64,
+        }
+    }
+
     /// Ends the service when the answers under way are out.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -125,7 +143,7 @@ pub async fn start(
         rules: local_rules(rules),
         requests_per_second,
     };
-    Ok(Simulated { world, simulator, starts_at, server })
+    Ok(Simulated { world, simulator, starts_at, factor, server })
 }
 
 fn switches(starts_at: Timestamp) -> Switches {

@@ -116,7 +116,7 @@ async fn a_first_look_archives_everything_and_a_second_one_nothing_new() {
     assert!(screen.contains("-history  history  COMPLETE"), "{screen}");
     assert!(screen.contains("0 users not yet covered back to 2023-11-01"), "{screen}");
     assert_archived(&archive, first.simulator.tenant());
-    assert_eq!(first.simulator.ledger().requests_before_retry_after(), 0);
+    assert_eq!(first.seen().early, 0);
     for text in ["README.txt", "duckdb.sql"] {
         assert!(archive.join(text).is_file(), "{text}");
     }
