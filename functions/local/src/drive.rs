@@ -47,3 +47,66 @@ pub async fn drive(queue: &InProcessQueue, deps: &worker::Deps, stop: &Stop) -> 
     }
     Ok(Drained::Quiet)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use archive::Stores;
+    use archive::memory::MemoryStore;
+    use domain::{Clock, Random, ScaledClock, SeededRandom, TenantId, Timestamp};
+    use graph::{ClientSecret, GraphClient, GraphConfig, HttpTransport};
+    use queue::{Options, Outgoing, Queue};
+
+    use super::*;
+
+    /// A queue with one message that no worker can do anything with.
+    async fn hopeless() -> (InProcessQueue, worker::Deps) {
+        let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(Timestamp::UNIX_EPOCH, 1.0));
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
+        let tenant = TenantId::from_bytes([7; 16]);
+        let store = Arc::new(MemoryStore::default());
+        let queue = InProcessQueue::new(Options::default(), Arc::clone(&clock), Arc::clone(&random));
+        queue.send(vec![Outgoing { body: "no message".to_owned(), delay: Duration::ZERO }]).await.unwrap();
+        let graph = GraphClient::new(
+            GraphConfig::new(tenant, "app"),
+            Arc::new(ClientSecret("unused".into())),
+            Arc::new(HttpTransport::new("test").unwrap()),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
+        let deps = worker::Deps {
+            graph: graph.unwrap(),
+            stores: Stores { evidence: Arc::clone(&store) as _, state: store },
+            tenant,
+            queue: Arc::new(queue.clone()),
+            clock,
+            random,
+            rules: settings::Rules::default(),
+            progress: Arc::new(worker::Quiet),
+        };
+        (queue, deps)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_and_ends_among_the_dead_letters() {
+        let (queue, deps) = hopeless().await;
+        let (_stopper, stop) = Stop::pair();
+        assert_eq!(drive(&queue, &deps, &stop).await.unwrap(), Drained::Quiet);
+        assert_eq!(queue.dead_letters().len(), 1);
+        // It waited between the attempts.
+        assert!(deps.clock.now() >= Timestamp::UNIX_EPOCH + AGAIN_AFTER * 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asked_to_stop_it_takes_nothing_and_an_empty_queue_is_quiet() {
+        let (queue, deps) = hopeless().await;
+        let (stopper, stop) = Stop::pair();
+        stopper.stop();
+        assert_eq!(drive(&queue, &deps, &stop).await.unwrap(), Drained::Stopped);
+        let batch = queue.receive(1).await;
+        assert_eq!(batch[0].receive_count, 1);
+        queue.delete(vec![batch[0].receipt_handle.clone()]).await.unwrap();
+        assert_eq!(drive(&queue, &deps, &stop).await.unwrap(), Drained::Quiet);
+    }
+}
