@@ -14,9 +14,10 @@ Examples:
   copilot-archive --tenant ID --client-id ID        your tenant; the secret in GRAPH_CLIENT_SECRET
   copilot-archive --tenant ID --client-id ID --dry-run
                                                     who would be exported, and how many requests that takes
-  copilot-archive --users ID-OR-UPN --from 2026-01-01
+  copilot-archive --users adele@contoso.example --from 2026-01-01
                                                     one person, from a date on
-  copilot-archive audit --all                       prove what the archive holds
+  copilot-archive audit --user adele@contoso.example
+                                                    prove what the archive holds of her
 
 A run that was interrupted, by Ctrl-C or by a power cut, is continued by starting it again; nothing is archived twice.
 

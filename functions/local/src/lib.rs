@@ -91,13 +91,11 @@ async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) ->
         if seen.requests > 0 {
             screen.say(&seen.render());
         }
-        // An example for whom to audit. Names of a real tenant belong in its roster, not in somebody's terminal log.
-        let user = match &outcome.last_run {
-            Some(run) => look::busiest(&simulated.world, run).await.unwrap_or_default(),
-            None => None,
-        };
+        // Somebody to audit, by way of example.
+        let adele = simulated.simulator.tenant().find(simulated::SOMEBODY).map(|user| user.upn.as_str());
+        let user = args.users.first().map(String::as_str).or(adele);
         let options = if args.seed == cli::SEED { String::new() } else { format!(" --seed {}", args.seed) };
-        finish(args, screen, env, outcome, &options, user.as_deref());
+        finish(args, screen, env, outcome, &options, user);
     }
     let code = exit_code(looked, screen);
     simulated.stop().await;
@@ -117,7 +115,7 @@ async fn run_real(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> Exit
     if let Ok(outcome) = &looked {
         let given = [("--tenant", &args.tenant), ("--client-id", &args.client_id)];
         let options = given.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", value.as_ref()?)));
-        finish(args, screen, env, outcome, &options.collect::<String>(), None);
+        finish(args, screen, env, outcome, &options.collect::<String>(), args.users.first().map(String::as_str));
     }
     exit_code(looked, screen)
 }
@@ -133,7 +131,7 @@ async fn attended(world: &World, args: &RunArgs, screen: &Arc<Screen>) -> Result
     tokio::select! {
         looked = look::look(world, &request, screen, &stop) => looked,
         // Dropping the look is what a power cut does, and as harmless.
-        () = interrupts(&stopper, screen) => Ok(Outcome { complete: false, stopped: true, last_run: None }),
+        () = interrupts(&stopper, screen) => Ok(Outcome { complete: false, stopped: true }),
     }
 }
 

@@ -35,8 +35,6 @@ pub struct Outcome {
     pub complete: bool,
     /// Whether it was asked to stop before it was through.
     pub stopped: bool,
-    /// The run that was read last.
-    pub last_run: Option<RunId>,
 }
 
 /// Why a look failed. What it read until then is in the archive.
@@ -88,7 +86,6 @@ struct Look<'a> {
     complete: bool,
     /// Dead letters that were shown.
     dead: usize,
-    last_run: Option<RunId>,
     newest_time: Timestamp,
 }
 
@@ -152,14 +149,13 @@ impl<'a> Look<'a> {
             queue,
             complete: true,
             dead: 0,
-            last_run: None,
             newest_time: Timestamp::MIN,
         }
     }
 
     fn outcome(&self) -> Outcome {
         let stopped = self.stop.asked();
-        Outcome { complete: self.complete && !stopped, stopped, last_run: self.last_run.clone() }
+        Outcome { complete: self.complete && !stopped, stopped }
     }
 
     async fn open(&self) -> Result<Option<Archive>, LookError> {
@@ -225,7 +221,6 @@ impl<'a> Look<'a> {
 
     /// Reads the users in the queue and closes the run. `timed`: it began in this process.
     async fn read(&mut self, run: &RunId, planned: u64, timed: bool) -> Result<Option<Closed>, LookError> {
-        self.last_run = Some(run.clone());
         let payload = serde_json::json!({ "runId": run }).to_string();
         for _ in 0..MAX_CLOSINGS {
             let World { graph, clock, requests_per_second, .. } = self.world;
@@ -319,15 +314,4 @@ impl<'a> Look<'a> {
 fn unread(lines: &[UserLine]) -> Vec<(UserId, Option<Class>)> {
     let failed = |line: &&UserLine| line.class.is_none_or(Class::is_failed);
     lines.iter().filter(failed).take(MAX_NAMED).map(|line| (line.user_id, line.class)).collect()
-}
-
-/// The principal name of the user with the most interactions in a run: an example for whom to audit.
-pub async fn busiest(world: &World, run: &RunId) -> Result<Option<String>, LookError> {
-    let World { stores, tenant, clock, random, .. } = world;
-    let archive = Archive::open(stores.clone(), *tenant, Arc::clone(clock), Arc::clone(random)).await;
-    let Some(archive) = archive.map_err(LookError::Open)? else { return Ok(None) };
-    let users = archive.users(run).await?.unwrap_or_default();
-    let Some(busiest) = users.iter().max_by_key(|line| line.received) else { return Ok(None) };
-    let roster = archive.roster(run).await?.unwrap_or_default();
-    Ok(roster.into_iter().find(|line| line.user_id == busiest.user_id).and_then(|line| line.upn))
 }

@@ -22,6 +22,9 @@ use crate::world::{FolderError, World, folder_stores, local_rules, user_agent};
 /// a minute, and two cores keep up.
 pub const FACTOR: f64 = 5.0;
 
+/// A user of every simulated tenant, to show commands with.
+pub const SOMEBODY: &str = "adele@contoso.example";
+
 /// How long an answer takes, and how much longer by chance, in milliseconds of the tenant's time: what Graph takes for a
 /// page.
 const LATENCY_MS: (u64, u64) = (300, 400);
