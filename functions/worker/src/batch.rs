@@ -273,10 +273,6 @@ async fn read_user(
             Some(run) => Some(user::read(&task.message, run, attempt).await),
             None => None,
         };
-        attempt.deps.progress.user(match ended {
-            Some(Ended { outcome: Outcome::Ended(class), .. }) => Some(class),
-            _ => None,
-        });
         read.push((task, ended));
     }
     read

@@ -1,0 +1,66 @@
+//! What an invocation that failed says.
+
+use std::error::Error;
+use std::fmt;
+
+use lambda_runtime::Diagnostic;
+
+/// An invocation failed: a stable type to branch on, and the whole chain of causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    error_type: &'static str,
+    message: String,
+}
+
+impl Failure {
+    /// A failure of this type, for this error and what caused it.
+    pub fn new(error_type: &'static str, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self { error_type, message }
+    }
+
+    /// A failure without an error behind it.
+    pub fn plain(error_type: &'static str, message: impl Into<String>) -> Self {
+        Self { error_type, message: message.into() }
+    }
+
+    /// The type.
+    pub fn error_type(&self) -> &'static str {
+        self.error_type
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.error_type.to_owned(), error_message: failure.message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the archive cannot be opened")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn the_chain_is_told_once() {
+        let failure = Failure::new("Archive", &Outer(std::io::Error::other("no route")));
+        let diagnostic = Diagnostic::from(failure);
+        assert_eq!(diagnostic.error_type, "Archive");
+        assert_eq!(diagnostic.error_message, "the archive cannot be opened: no route");
+    }
+}
