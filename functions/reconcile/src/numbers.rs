@@ -1,7 +1,7 @@
 //! The numbers of a closed run, and whether they prove it complete.
 
 use archive::records::{
-    Counts, Report, ReportInteractions, ReportRequests, ReportUsers, RosterLine, RunFile, UserLine,
+    Asked, Counts, Report, ReportInteractions, ReportRequests, ReportUsers, RosterLine, RunFile, UserLine,
 };
 use domain::{Class, Timestamp, UserId};
 
@@ -116,10 +116,15 @@ pub(crate) fn report(facts: Facts<'_>) -> Report {
         && everything_counts(&report.interactions, lines_named)
         && report.users.failed == 0
         && report.users.missing == 0
-        // Who asks for some users expects what Graph says of them. A whole tenant that refuses and shows nothing of
-        // anybody is a tenant without consent.
-        && (run.asked.users.is_some() || refused == 0 || report.users.exported + report.users.empty > 0);
+        // Who asks for some users or groups expects what Graph says of them. A whole tenant that refuses and shows nothing
+        // of anybody is a tenant without consent.
+        && (!is_whole_tenant(&run.asked) || refused == 0 || report.users.exported + report.users.empty > 0);
     report
+}
+
+/// Whether everybody was asked for.
+const fn is_whole_tenant(asked: &Asked) -> bool {
+    asked.users.is_none() && asked.groups.is_none()
 }
 
 /// `enumerated = excluded + planned` and `planned = exported + empty + unavailable + deferred + failed + missing`, where
@@ -156,7 +161,7 @@ fn count(n: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use archive::records::{Asked, QuarantineRef, RunFile};
+    use archive::records::{QuarantineRef, RunFile};
     use domain::{Failure, Unavailability};
     use jiff::SignedDuration;
     use proptest::prelude::*;

@@ -6,8 +6,9 @@ use std::io::{BufRead, BufReader, Read};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-/// The longest line that is read. An item is far below it, since a page is refused by Graph long before this size.
-pub(crate) const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest line that is read, its newline included: the largest item of the format, and a kilobyte for the members
+/// around it.
+pub(crate) const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024 + 1024 + 1;
 
 /// The most that one object may decode to. A roster of a million users is half of it; what decodes to more is a bomb.
 pub(crate) const MAX_DECODED_BYTES: u64 = 1024 * 1024 * 1024;

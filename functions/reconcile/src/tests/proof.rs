@@ -26,6 +26,8 @@ async fn a_whole_tenant_that_only_refuses_is_incomplete() {
     assert!(complete(run_file(1), &[Class::Unavailable(Unavailability::NoHistory)]).await, "nobody was refused");
     let asked = Asked { users: Some(vec![user(1)]), ..Asked::default() };
     assert!(complete(RunFile { asked, ..run_file(1) }, &[REFUSED]).await, "not the whole tenant");
+    let asked = Asked { groups: Some(Vec::new()), ..Asked::default() };
+    assert!(complete(RunFile { asked, ..run_file(1) }, &[REFUSED]).await, "not the whole tenant either");
 }
 
 #[tokio::test(start_paused = true)]
