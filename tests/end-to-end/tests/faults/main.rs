@@ -1,0 +1,20 @@
+//! Faults: processes that are killed, frozen and doubled, a store, a queue and a Graph that misbehave, and a judge that
+//! watches every byte that leaves Graph and every object that lands.
+//!
+//! `SEEDS=10000 cargo test -p end-to-end --test faults seeded` makes ten thousand runs, `SEED=7` only the seventh, with its
+//! trace.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the tests' own helpers fail loudly, and tell how"
+)]
+
+mod bed;
+mod canaries;
+mod judge;
+mod process;
+mod scenario;
+mod seeded;
+mod sweep;
