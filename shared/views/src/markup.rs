@@ -70,9 +70,12 @@ fn after_placeholder(text: &str) -> Option<&str> {
     let inside = inside.strip_prefix("attachment")?;
     let value = inside.trim_start().strip_prefix("id=").filter(|_| inside.starts_with(char::is_whitespace))?;
     let quote = ["\"", "&quot;", "'"].into_iter().find(|quote| value.starts_with(quote))?;
-    let (id, after) = value[quote.len()..].split_once(quote)?;
-    let after = after.trim_start();
-    after.strip_prefix('/').unwrap_or(after).strip_prefix(close).filter(|_| id.len() <= MAX_PLACEHOLDER_ID)
+    // The end is looked for no further than an id is long, so that a text full of beginnings is read in one pass.
+    let value = &value[quote.len()..];
+    let length =
+        value.as_bytes().windows(quote.len()).take(MAX_PLACEHOLDER_ID + 1).position(|at| at == quote.as_bytes())?;
+    let after = value[length + quote.len()..].trim_start();
+    after.strip_prefix('/').unwrap_or(after).strip_prefix(close)
 }
 
 /// A body of type `html` as text: blocks on lines of their own, pictures by their alternative text, comments left out.
