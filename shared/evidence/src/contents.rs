@@ -15,7 +15,7 @@ pub fn contents(source: &dyn Source, tenant: &str) -> Result<BTreeMap<String, Ve
     for (user, logs) in logs(source, tenant)? {
         let texts = users.entry(user).or_default();
         for key in logs {
-            for_each_item(source, &key, |record| texts.push(record.text().to_owned()))?;
+            for_each_item(source, &key, |_, _, record| texts.push(record.text().to_owned()))?;
         }
     }
     Ok(users)
@@ -37,17 +37,17 @@ pub(crate) fn logs(source: &dyn Source, tenant: &str) -> Result<BTreeMap<String,
     Ok(sorted.collect())
 }
 
-/// Calls `each` with every record of a segment.
+/// Calls `each` with the number, the bytes and the record of every line of a segment.
 pub(crate) fn for_each_item(
     source: &dyn Source,
     key: &str,
-    mut each: impl FnMut(&Record<'_>),
+    mut each: impl FnMut(u64, &[u8], &Record<'_>),
 ) -> Result<(), ReadError> {
     let damaged = |_| ReadError::Damaged { key: key.to_owned() };
     let bytes = source.read(key)?.ok_or(DecodeError::Zstd).map_err(damaged)?;
     let mut fault = None;
     for_each_line(&bytes, MAX_DECODED_BYTES, |number, line| match Record::parse(line) {
-        Some(record) => each(&record),
+        Some(record) => each(number, line, &record),
         None => fault = Some(DecodeError::Line(number)),
     })
     .map_err(damaged)?;

@@ -18,8 +18,7 @@ pub(crate) struct Record<'a> {
     run_id: &'a RawValue,
     #[serde(borrow)]
     attempt_id: &'a RawValue,
-    #[serde(rename = "fetched_at")]
-    _fetched_at: jiff::Timestamp,
+    pub(crate) fetched_at: jiff::Timestamp,
     #[serde(borrow)]
     interaction: &'a RawValue,
 }

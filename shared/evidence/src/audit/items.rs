@@ -33,7 +33,7 @@ pub(super) fn count(source: &dyn Source, keys: &[String], asked: Window) -> Resu
     let mut items = Items::default();
     let mut texts: HashMap<[u8; 16], u64> = HashMap::new();
     for key in keys {
-        let read = for_each_item(source, key, |record| {
+        let read = for_each_item(source, key, |_, _, record| {
             let [created, kind, session, id] =
                 members(record.text(), ["createdDateTime", "interactionType", "sessionId", "id"]);
             let created = created.and_then(|time| std::str::from_utf8(&time).ok()?.parse::<jiff::Timestamp>().ok());
