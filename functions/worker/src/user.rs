@@ -125,7 +125,8 @@ fn window_of(message: &Message, run: &RunFile, coverage: Option<Coverage>, deps:
         (Kind::History, _, _) => match coverage {
             // Planned by its users files, but the checkpoint is lost: the next daily run sets a new one, and history goes on.
             None => Err(Class::Deferred),
-            Some(coverage) => Window::new(deps.rules.history_start, coverage.from()).map_err(|_| Class::Empty),
+            // Another history run has been here since this one was planned: nothing is left to be read.
+            Some(coverage) => Window::new(deps.rules.history_start, coverage.from()).map_err(|_| Class::Deferred),
         },
         (_, None, Some(to)) => {
             let covered = coverage.map_or(to, |coverage| coverage.to().min(to));
@@ -367,8 +368,10 @@ impl Reading<'_> {
 
     async fn end(mut self, mut outcome: Outcome) -> Ended {
         self.note();
+        // A refusal is not remembered: whether it is believed is decided when the batch is through.
         if let Outcome::Ended(class) = &outcome
             && !class.is_failed()
+            && !matches!(class, Class::Unavailable(reason) if reason.is_refusal())
         {
             self.progress.ended = Some(*class);
         }

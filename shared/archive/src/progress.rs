@@ -1,6 +1,6 @@
 //! How far a user is in a run: what a further attempt goes on from.
 
-use domain::{AttemptId, Class, Coverage, Failure, RunId, Window};
+use domain::{AttemptId, Class, Coverage, RunId, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::records::{QuarantineRef, class_names};
@@ -33,9 +33,6 @@ pub struct RunProgress {
     pub other_windows: Vec<Window>,
     /// Whether any piece read showed an item.
     pub shown: bool,
-    /// Why the first failed piece failed.
-    #[serde(with = "failure_name")]
-    pub failed: Option<Failure>,
     /// How the user's part of the run ended, once it has; written as `class` and `reason`.
     #[serde(flatten, with = "class_names")]
     pub ended: Option<Class>,
@@ -57,7 +54,6 @@ impl RunProgress {
             read: None,
             other_windows: Vec::new(),
             shown: false,
-            failed: None,
             ended: None,
             piece_seconds: None,
             segments: Vec::new(),
@@ -74,13 +70,12 @@ impl RunProgress {
         let length = |read: Option<Window>| read.map(Window::length);
         let (ours, theirs) = (length(self.read), length(stored.read));
         if theirs > ours {
-            // Whoever read further knows whether the pieces up to there failed, and how long the next one may be.
+            // Whoever read further knows how long the next piece may be.
             let lost = std::mem::replace(&mut self.read, stored.read);
-            (self.failed, self.piece_seconds) = (stored.failed, stored.piece_seconds);
+            self.piece_seconds = stored.piece_seconds;
             self.keep_beyond(lost);
         } else {
             if theirs == ours {
-                self.failed = stored.failed.or(self.failed);
                 self.piece_seconds = self.piece_seconds.min(stored.piece_seconds).or(self.piece_seconds);
             }
             self.keep_beyond(stored.read);
@@ -112,28 +107,6 @@ impl RunProgress {
     }
 }
 
-/// A failure as the name it has in receipts.
-mod failure_name {
-    use std::borrow::Cow;
-
-    use domain::{Class, Failure};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
-        failure.map(Failure::as_str).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Failure>, D::Error> {
-        match Option::<Cow<'de, str>>::deserialize(deserializer)? {
-            None => Ok(None),
-            Some(name) => match Class::from_names("failed", Some(&name)) {
-                Ok(Class::Failed(failure)) => Ok(Some(failure)),
-                _ => Err(D::Error::custom("is no reason of this format")),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,34 +129,33 @@ mod tests {
     #[test]
     fn a_line_reads_as_it_was_written() {
         let mut progress = line(window(0, 5));
-        progress.failed = Some(Failure::BadPage);
         progress.ended = Some(Class::Unavailable(Unavailability::Gone));
         progress.before = window(1, 2).map(Coverage::first);
         progress.segments.push(segment("k", 1));
         let text = serde_json::to_string(&progress).unwrap();
-        assert!(text.contains(r#""failed":"bad-page","class":"unavailable","reason":"gone""#), "{text}");
+        assert!(text.contains(r#""class":"unavailable","reason":"gone""#), "{text}");
         assert_eq!(serde_json::from_str::<RunProgress>(&text).unwrap(), progress);
-        assert!(serde_json::from_str::<RunProgress>(&text.replace("bad-page", "new-reason")).is_err());
+        assert!(serde_json::from_str::<RunProgress>(&text.replace("gone", "new-reason")).is_err());
     }
 
     #[test]
     fn who_read_further_knows_where_to_go_on() {
-        let ours = RunProgress { failed: Some(Failure::BadPage), piece_seconds: Some(1), ..line(window(0, 5)) };
+        let ours = RunProgress { piece_seconds: Some(1), ..line(window(0, 5)) };
         let theirs = RunProgress { piece_seconds: Some(9), shown: true, ..line(window(0, 8)) };
         for (mut one, other) in [(ours.clone(), theirs.clone()), (theirs, ours)] {
             one.merge(other);
-            assert_eq!((one.read, one.failed, one.piece_seconds, one.shown), (window(0, 8), None, Some(9), true));
+            assert_eq!((one.read, one.piece_seconds, one.shown), (window(0, 8), Some(9), true));
             assert!(one.other_windows.is_empty());
         }
     }
 
     #[test]
-    fn as_far_as_each_other_they_keep_the_failure_and_the_shorter_piece() {
+    fn as_far_as_each_other_they_keep_the_shorter_piece() {
         let ours = RunProgress { piece_seconds: Some(4), ..line(window(0, 5)) };
-        let theirs = RunProgress { failed: Some(Failure::BadPage), piece_seconds: Some(2), ..line(window(0, 5)) };
+        let theirs = RunProgress { piece_seconds: Some(2), ..line(window(0, 5)) };
         for (mut one, other) in [(ours.clone(), theirs.clone()), (theirs, ours)] {
             one.merge(other);
-            assert_eq!((one.failed, one.piece_seconds), (Some(Failure::BadPage), Some(2)));
+            assert_eq!(one.piece_seconds, Some(2));
         }
     }
 
