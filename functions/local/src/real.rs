@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use domain::{Clock, Env, OsRandom, Random, SystemClock};
 use graph::{
-    AuthError, Certificate, ClientAuth, ClientSecret, ConfigError, GraphClient, GraphConfig, HttpTransport,
-    HttpTransportError, OriginError,
+    AuthError, Certificate, ClientAuth, ClientSecret, ConfigError, GraphClient, HttpTransport, HttpTransportError,
+    OriginError,
 };
 use secrecy::SecretString;
 use settings::{Credential, GraphSettings, InvalidConfiguration, Place, Rules, Secret};
 
-use crate::world::{FolderError, World, folder_stores, local_rules, user_agent};
+use crate::world::{FolderError, World, folder_stores, local_rules};
 
-/// How many interaction requests are under way at once: what one worker has in flight on AWS.
-const IN_FLIGHT: usize = 32;
 /// The largest certificate file that is read. A PEM with a chain and a key has a few kilobytes.
 const MAX_PEM_BYTES: u64 = 64 * 1024;
 
@@ -51,10 +49,11 @@ pub enum RealError {
 pub fn world(env: &dyn Env, folder: &Path) -> Result<World, RealError> {
     let (settings, rules): (GraphSettings, Rules) = settings::from_env(env, Place::Local)?;
     let auth = auth(&settings.credential)?;
-    let config = config(&settings)?;
+    // This process is the only worker, whatever the variable for their number says.
+    let config = wiring::graph_config(&settings, settings.pace.requests_per_second).map_err(RealError::Origin)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(OsRandom);
-    let transport = HttpTransport::new(&user_agent()).map_err(RealError::Transport)?;
+    let transport = HttpTransport::new(&wiring::user_agent()).map_err(RealError::Transport)?;
     let graph = GraphClient::new(config, auth, Arc::new(transport), Arc::clone(&clock), Arc::clone(&random))
         .map_err(RealError::Client)?;
     Ok(World {
@@ -66,28 +65,6 @@ pub fn world(env: &dyn Env, folder: &Path) -> Result<World, RealError> {
         random,
         rules: local_rules(rules),
         requests_per_second: settings.pace.requests_per_second,
-    })
-}
-
-fn config(settings: &GraphSettings) -> Result<GraphConfig, RealError> {
-    let origin = |text: &Option<String>| text.as_deref().map(str::parse).transpose().map_err(RealError::Origin);
-    Ok(GraphConfig {
-        cloud: match settings.cloud {
-            settings::Cloud::Global => graph::Cloud::Global,
-            settings::Cloud::UsGovL4 => graph::Cloud::UsGovL4,
-            settings::Cloud::UsGovL5 => graph::Cloud::UsGovL5,
-        },
-        api_version: match settings.api_version {
-            settings::ApiVersion::V1 => graph::ApiVersion::V1,
-            settings::ApiVersion::Beta => graph::ApiVersion::Beta,
-        },
-        graph_origin: origin(&settings.base_url)?,
-        login_origin: origin(&settings.login_url)?,
-        date_filter: settings.date_filter,
-        // This process is the only worker, whatever the variable for their number says.
-        requests_per_second: settings.pace.requests_per_second,
-        in_flight: IN_FLIGHT,
-        ..GraphConfig::new(settings.tenant_id, settings.client_id.clone())
     })
 }
 

@@ -16,7 +16,7 @@ use settings::{InvalidConfiguration, Pace, Place, Rules};
 use tokio::net::TcpListener;
 
 use crate::output::Seen;
-use crate::world::{FolderError, World, folder_stores, local_rules, user_agent};
+use crate::world::{FolderError, World, folder_stores, local_rules};
 
 /// How many times faster than real a first look runs: a minute and a half of requests at the quota become a quarter of
 /// a minute, and two cores keep up.
@@ -131,7 +131,7 @@ pub async fn start(
         ..GraphConfig::new(tenant.id, tenant.application.client_id.to_string())
     };
     let auth = ClientSecret(tenant.application.secret.clone().into());
-    let transport = HttpTransport::new(&user_agent()).map_err(SimulatedError::Transport)?;
+    let transport = HttpTransport::new(&wiring::user_agent()).map_err(SimulatedError::Transport)?;
     // Attempts of two processes must never be taken for each other, so chance is real here too.
     let random: Arc<dyn Random> = Arc::new(OsRandom);
     let graph = GraphClient::new(config, Arc::new(auth), Arc::new(transport), Arc::clone(&clock), Arc::clone(&random))

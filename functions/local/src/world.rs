@@ -56,14 +56,5 @@ pub fn local_rules(rules: Rules) -> Rules {
 
 /// This program, as the archive's files name it.
 pub fn producer() -> Producer {
-    Producer {
-        name: env!("CARGO_PKG_NAME").to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: option_env!("SOURCE_COMMIT").unwrap_or("unknown").to_owned(),
-    }
-}
-
-/// What Graph sees of us in the `User-Agent`.
-pub fn user_agent() -> String {
-    format!("{}/{}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+    wiring::producer(env!("CARGO_PKG_NAME"))
 }
