@@ -1,0 +1,1 @@
+//! The functions' real binaries, end to end.
