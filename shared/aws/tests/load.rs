@@ -42,7 +42,8 @@ async fn conduct() -> Result<(), Box<dyn Error>> {
     let fake = AwsFake::new(Arc::new(SystemClock), Arc::new(OsRandom));
     fake.create_bucket("bucket");
     let server = Server::start(fake.clone(), 0).await?;
-    let endpoint = server.endpoint();
+    // A host name, below which the SDK would look for the bucket if it were not told better.
+    let endpoint = server.endpoint().replace("127.0.0.1", "localhost");
     let region = ("AWS_REGION", "eu-west-1");
     let keys = [("AWS_ACCESS_KEY_ID", "key-of-a-role"), ("AWS_SECRET_ACCESS_KEY", "x"), region];
 
