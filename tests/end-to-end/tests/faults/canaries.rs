@@ -1,1 +1,97 @@
-//! later
+//! What must never be found where it does not belong: prompts, names, the secret, tokens.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use domain::UserId;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::bed::Bed;
+
+/// In every prompt.
+const PROMPT: &str = "canary-prompt-1b6f";
+/// In every principal name.
+pub(crate) const UPN: &str = "canary-upn-93aa";
+/// In every display name.
+pub(crate) const NAME: &str = "Canary Name 41c2";
+/// In every mail address.
+pub(crate) const MAIL: &str = "canary-mail-77d0";
+/// The application's secret.
+pub(crate) const SECRET: &str = "canary-secret-e5b9~x.Y";
+
+/// The text of a prompt.
+pub(crate) fn prompt(user: &UserId, n: u64, version: &str) -> String {
+    format!("{PROMPT} {n} of {user}, {version}")
+}
+
+/// An answer that repeats all it should not, as error messages of services do.
+pub(crate) fn error_body() -> String {
+    format!(
+        r#"{{"error":{{"code":"UnknownError","message":"{PROMPT} {UPN} {NAME} {MAIL}","innerError":{{"request-id":"{UPN}"}}}}}}"#
+    )
+}
+
+/// Everything that was logged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// A subscriber that keeps every event of every level.
+    pub(crate) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(self.clone())
+            .finish()
+    }
+
+    /// The text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Searches everything that left the processes of a run. Content belongs to records and quarantine, names to rosters.
+pub(crate) fn search(bed: &Bed, log: &Log) {
+    let (tokens, messages) = bed.judge.secrets_and_messages();
+    let names = [UPN, NAME, MAIL].map(str::to_owned);
+    let mut elsewhere: Vec<String> = vec![PROMPT.to_owned(), SECRET.to_owned()];
+    elsewhere.extend(tokens);
+    let look = |place: &str, text: &str, names_belong: bool| {
+        let found = elsewhere.iter().chain(names.iter().filter(|_| !names_belong)).find(|canary| text.contains(*canary));
+        if let Some(canary) = found {
+            bed.judge.broken(format!("{} stands in {place}", &canary[..canary.len().min(24)]));
+        }
+    };
+    for (key, bytes) in bed.memory.objects() {
+        look("a key", &key, false);
+        if key.starts_with("interactions/") || key.starts_with("quarantine/") {
+            continue;
+        }
+        let bytes = if key.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes.to_vec() };
+        look(&key, &String::from_utf8_lossy(&bytes), key.ends_with("/roster.jsonl.zst"));
+    }
+    messages.iter().for_each(|message| look("a message", message, false));
+    bed.errors.lock().unwrap().iter().for_each(|error| look("an error", error, false));
+    look("the log", &log.text(), false);
+}

@@ -33,6 +33,8 @@ struct State {
     runs: BTreeMap<String, Value>,
     secrets: BTreeSet<String>,
     messages: BTreeSet<String>,
+    /// Every version of every object under `state/`.
+    versions: BTreeMap<String, Vec<Bytes>>,
     broken: Vec<String>,
     trace: Vec<String>,
 }
@@ -67,7 +69,9 @@ struct Page<'a> {
 
 /// An item's text as the archive stores it.
 fn stored(text: &str) -> String {
-    text.trim().replace(['\r', '\n'], "")
+    let text = text.trim();
+    // One character at a time is searched for fast even in a build that is not optimised.
+    if text.contains('\n') || text.contains('\r') { text.replace(['\r', '\n'], "") } else { text.to_owned() }
 }
 
 impl Judge {
@@ -121,6 +125,11 @@ impl Judge {
     pub(crate) fn secrets_and_messages(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let state = self.state();
         (state.secrets.clone(), state.messages.clone())
+    }
+
+    /// The versions that an object under `state/` has had.
+    pub(crate) fn versions(&self, key: &str) -> Vec<Bytes> {
+        self.state().versions.get(key).cloned().unwrap_or_default()
     }
 
     /// A message is sent.
@@ -224,6 +233,9 @@ impl Judge {
         self.note(|| format!("    {} {key}", if replaced { "replaced" } else { "landed" }));
         if replaced && !key.starts_with("state/") {
             self.broken(format!("{key} was replaced"));
+        }
+        if key.starts_with("state/") {
+            self.state().versions.entry(key.to_owned()).or_default().push(bytes.clone());
         }
         let parts: Vec<&str> = key.split('/').collect();
         match parts.as_slice() {

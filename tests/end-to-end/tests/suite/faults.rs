@@ -257,7 +257,8 @@ async fn links_that_lead_nowhere_good_fail_the_user_and_are_not_followed() {
         let world = World::with(tenant, Switches { rules: vec![Rule::always(fault.clone())], ..Switches::default() });
         let report = world.daily().await;
         assert_eq!((report.users.failed, report.complete), (1, false), "{fault:?}");
-        let failure = world.line(&report.run_id, user).await.class.unwrap().reason().unwrap();
+        let class = world.line(&report.run_id, user).await.class.unwrap();
+        let failure = class.reason().unwrap();
         assert!(failure == reason || failure == "given-up", "{fault:?}: {failure}");
         assert_eq!(world.line(&report.run_id, user).await.covered_to, None);
     }
