@@ -190,14 +190,19 @@ def evidence_is_put_once(templates):
 def tls_only(templates):
     """Buckets and queues refuse what is not encrypted on its way."""
     stack = templates.stack()
-    documents = [(policy["Properties"]["PolicyDocument"], 2) for policy in stack.of_type("AWS::S3::BucketPolicy").values()]
-    documents += [(policy["Properties"]["PolicyDocument"], 3) for policy in stack.of_type("AWS::SQS::QueuePolicy").values()]
-    same(len(documents), 3)
-    for document, resources in documents:
-        (tls,) = [entry for entry in document["Statement"] if entry["Sid"] == "TlsOnly"]
-        same((tls["Effect"], tls["Principal"]), ("Deny", "*"))
-        same(tls["Condition"], {"Bool": {"aws:SecureTransport": "false"}})
-        same(len(tls["Resource"]), resources)
+    guarded = {}
+    for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
+        for name, policy in stack.of_type(kind).items():
+            document = policy["Properties"]["PolicyDocument"]
+            (tls,) = [entry for entry in document["Statement"] if entry["Sid"] == "TlsOnly"]
+            same((tls["Effect"], tls["Principal"]), ("Deny", "*"), name)
+            same(tls["Condition"], {"Bool": {"aws:SecureTransport": "false"}}, name)
+            (target,) = listed(policy["Properties"].get("Queues", policy["Properties"].get("Bucket")))
+            guarded[target.removeprefix("https://sqs/")] = listed(tls["Resource"])
+    expected = {name: [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"] for name in stack.of_type("AWS::S3::Bucket")}
+    for name in stack.of_type("AWS::SQS::Queue"):
+        expected[name] = [f"arn:aws:sqs:eu-central-1:{ACCOUNT}:{name}"]
+    same(guarded, expected)
 
 
 @check

@@ -139,8 +139,8 @@ def everybody_breaks_the_glass(t):
 
 
 @mutation("tls_only")
-def queues_without_tls(t):
-    del t["template.yaml"]["Resources"]["QueuesTlsOnly"]
+def queue_without_tls(t):
+    del t["template.yaml"]["Resources"]["WorkQueuePolicy"]
 
 
 @mutation("buckets")
