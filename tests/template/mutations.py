@@ -294,5 +294,9 @@ def dry_run_that_is_none(t):
 
 @mutation("emulation_is_named")
 def emulated_with_more_rights(t):
-    root(t, "UseKey")["Condition"] = "OnAws"
+    statement(t, "WorkerRole", "ListState")["Action"] = ["s3:ListBucket", {"Fn::If": ["OnAws", {"Ref": "AWS::NoValue"}, "s3:GetObject"]}]
+
+
+@mutation("emulation_is_named")
+def emulated_with_fewer_resources(t):
     root(t, "SchedulerRole")["Condition"] = "OnAws"
