@@ -78,7 +78,14 @@ impl Share {
     /// Its coverage is what all lines show together by the rule by which checkpoints are merged: intervals that overlap by
     /// `overlap` are joined, else the one that ends later stays. That is the least `covered_from` and the greatest
     /// `covered_to` wherever one attempt went on from the other, and claims no gap where a checkpoint was lost between.
-    pub(crate) fn into_line(self, overlap: SignedDuration) -> UserLine {
+    ///
+    /// A user who was shown anything is not empty, though the attempt that read to the end was shown nothing: an item may go
+    /// away between two attempts, and a checkpoint that remembered it may be lost.
+    pub(crate) fn into_line(mut self, overlap: SignedDuration) -> UserLine {
+        let own = &mut self.line;
+        if own.class == Some(Class::Empty) && (own.received > 0 || !own.segments.is_empty()) {
+            own.class = Some(Class::Exported);
+        }
         let mut coverages = self.coverages;
         // Of those that end together the widest last, so that it takes in the others.
         coverages.sort_by(|a, b| a.to().cmp(&b.to()).then(b.from().cmp(&a.from())));
@@ -175,6 +182,18 @@ mod tests {
         assert_eq!(class(&[Some(Class::Failed(Failure::BadPage)), None]), Some(Class::Failed(Failure::BadPage)));
         assert_eq!(class(&[None, Some(Class::Empty), Some(Class::Failed(Failure::BadPage))]), Some(Class::Empty));
         assert_eq!(class(&[Some(Class::Empty), Some(Class::Exported)]), Some(Class::Exported));
+    }
+
+    #[test]
+    fn who_was_shown_anything_is_not_empty() {
+        let shown = ReceiptLine { received: 1, already_held: 1, ..line(1, 1, None) };
+        let adopted = ReceiptLine { segments: vec![segment(1, 5, true)], ..line(1, 1, None) };
+        for before in [shown, adopted] {
+            let class = |last| united([before.clone(), line(1, 2, last)]).class;
+            assert_eq!(class(Some(Class::Empty)), Some(Class::Exported));
+            assert_eq!(class(Some(Class::Deferred)), Some(Class::Deferred));
+            assert_eq!(class(None), None);
+        }
     }
 
     #[test]

@@ -49,9 +49,7 @@ pub(crate) struct Ended {
 
 /// How asking for a piece ended.
 enum Asked {
-    Read {
-        shown: bool,
-    },
+    Read,
     /// More pages than the piece may have.
     TooMany,
     /// Not the piece's fault: the time is over, or Graph named a time to come back.
@@ -172,9 +170,8 @@ impl Reading<'_> {
                 break self.hand_over(whole, now, true);
             }
             match self.ask(piece).await {
-                Ok(Asked::Read { shown }) => {
+                Ok(Asked::Read) => {
                     self.pieces.read(piece);
-                    self.progress.shown |= shown;
                     self.finished = true;
                     self.attempt.progressed.store(true, Relaxed);
                     // The last piece is saved with the end, where most users need no put at all.
@@ -221,14 +218,15 @@ impl Reading<'_> {
             None => self.attempt.deadline,
         };
         let mut pages = deps.graph.interactions(self.message.user_id, Question::Window(piece.window));
-        let (mut read, mut shown) = (0, false);
+        let mut read = 0;
         let asked = loop {
             match pages.next(deadline).await {
-                Ok(None) => break Ok(Asked::Read { shown }),
+                Ok(None) => break Ok(Asked::Read),
                 Ok(Some(page)) => {
                     read += 1;
                     self.line.pages += 1;
-                    shown |= !page.is_empty();
+                    // Whatever becomes of the piece: what was shown once and is gone when it is asked for again was shown.
+                    self.progress.shown |= !page.is_empty();
                     if let Err(error) = self.log.append(page.items(), page.fetched_at()).await {
                         break Err(error);
                     }
@@ -350,7 +348,8 @@ impl Reading<'_> {
         let in_progress = known.run(&self.message.run_id).is_some();
         // What a history run that was cut off has learnt of the length that fits is worth a put.
         let cut_off = *class == Class::Deferred && self.pieces.length().is_some();
-        if in_progress || cut_off || self.has_learnt() || (class.is_failed() && self.finished) {
+        if in_progress || cut_off || self.has_learnt() || (class.is_failed() && (self.finished || self.progress.shown))
+        {
             return true;
         }
         match (known.coverage, self.coverage()) {

@@ -31,7 +31,7 @@ pub struct RunProgress {
     pub read: Option<Window>,
     /// What was read beyond a failed piece.
     pub other_windows: Vec<Window>,
-    /// Whether any piece read showed an item.
+    /// Whether any page showed an item, be it one of a piece that was not read to its end.
     pub shown: bool,
     /// How the user's part of the run ended, once it has; written as `class` and `reason`.
     #[serde(flatten, with = "class_names")]

@@ -25,6 +25,9 @@ pub(crate) struct United {
 
 const SUMS: [&str; 5] = ["pages", "received", "new", "already_held", "retries"];
 
+/// Where `received` stands among them.
+const RECEIVED: usize = 1;
+
 fn sums(line: &Line) -> [u64; 5] {
     [line.pages, line.received, line.new, line.already_held, line.retries]
 }
@@ -36,6 +39,11 @@ impl United {
             united.add(line);
         }
         united.windows = joined(&united.windows);
+        // Whoever was shown anything is not empty, though the attempt that read to the end was shown nothing.
+        let shown = united.sums[RECEIVED] > 0 || !united.segments.is_empty();
+        if shown && united.classes.iter().any(|(class, _)| class.as_deref() == Some("empty")) {
+            united.classes = [(Some("exported".to_owned()), None)].into();
+        }
         united
     }
 
