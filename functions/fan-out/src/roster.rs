@@ -117,8 +117,8 @@ mod tests {
         numbers.iter().map(|n| UserId::from_bytes([*n; 16])).collect()
     }
 
-    fn reasons(roster: &[RosterLine]) -> Vec<Option<&'static str>> {
-        roster.iter().map(|line| line.excluded.map(Exclusion::as_str)).collect()
+    fn reasons(roster: &[RosterLine]) -> Vec<Option<&str>> {
+        roster.iter().map(|line| line.excluded.as_ref().map(Exclusion::as_str)).collect()
     }
 
     #[test]

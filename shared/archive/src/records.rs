@@ -2,10 +2,14 @@
 //!
 //! Readers step over members they do not know, so that a later version may add some.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use domain::{ArchiveId, AttemptId, Class, GroupId, Kind, RunId, TenantId, Timestamp, UserId, Window};
+use domain::{
+    ArchiveId, AttemptId, Class, GroupId, Kind, OtherReason, ParseReasonError, RunId, TenantId, Timestamp, UserId,
+    Window,
+};
 use serde::{Deserialize, Serialize};
 
 /// The format this program writes, and the newest it reads.
@@ -52,7 +56,7 @@ pub enum Why {
 
 /// Why a user on the roster is not planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "Cow<'_, str>", into = "String")]
 pub enum Exclusion {
     /// The licence is held with the plan switched off.
     PlanDisabled,
@@ -66,11 +70,16 @@ pub enum Exclusion {
     HistoryDone,
     /// Erased on request.
     Erased,
+    /// A reason that a later version gave.
+    Other(OtherReason),
 }
 
 impl Exclusion {
+    const KNOWN: [Self; 6] =
+        [Self::PlanDisabled, Self::NotInGroups, Self::Exclude, Self::NotCovered, Self::HistoryDone, Self::Erased];
+
     /// The name in rosters and reports.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::PlanDisabled => "plan-disabled",
             Self::NotInGroups => "not-in-groups",
@@ -78,7 +87,23 @@ impl Exclusion {
             Self::NotCovered => "not-covered",
             Self::HistoryDone => "history-done",
             Self::Erased => "erased",
+            Self::Other(reason) => reason.as_str(),
         }
+    }
+}
+
+impl TryFrom<Cow<'_, str>> for Exclusion {
+    type Error = ParseReasonError;
+
+    fn try_from(name: Cow<'_, str>) -> Result<Self, Self::Error> {
+        let known = Self::KNOWN.into_iter().find(|known| known.as_str() == name);
+        known.map_or_else(|| name.parse().map(Self::Other), Ok)
+    }
+}
+
+impl From<Exclusion> for String {
+    fn from(exclusion: Exclusion) -> Self {
+        exclusion.as_str().to_owned()
     }
 }
 
@@ -421,7 +446,7 @@ pub mod class_names {
     pub fn serialize<S: Serializer>(class: &Option<Class>, serializer: S) -> Result<S::Ok, S::Error> {
         let names = Names {
             class: class.map(|class| class.name().into()),
-            reason: class.and_then(|class| class.reason()).map(Cow::from),
+            reason: class.as_ref().and_then(Class::reason).map(Cow::from),
         };
         names.serialize(serializer)
     }
@@ -431,5 +456,32 @@ pub mod class_names {
         let names = Names::deserialize(deserializer)?;
         let reason = names.reason.as_deref();
         names.class.map(|class| Class::from_names(&class, reason).map_err(D::Error::custom)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_later_versions_are_read_and_written_again_as_they_were() {
+        for name in ["plan-disabled", "erased", "on-leave"] {
+            let text = format!("\"{name}\"");
+            let exclusion: Exclusion = serde_json::from_str(&text).unwrap();
+            assert_eq!(matches!(exclusion, Exclusion::Other(_)), name == "on-leave");
+            assert_eq!(exclusion.as_str(), name);
+            assert_eq!(serde_json::to_string(&exclusion).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<Exclusion>(r#""Adele Vance""#).is_err());
+
+        #[derive(Serialize, Deserialize)]
+        struct Line {
+            #[serde(flatten, with = "class_names")]
+            class: Option<Class>,
+        }
+        let text = r#"{"class":"failed","reason":"tape-full"}"#;
+        let line: Line = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), text);
+        assert!(serde_json::from_str::<Line>(r#"{"class":"failed","reason":"Adele Vance"}"#).is_err());
     }
 }

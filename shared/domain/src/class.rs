@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::OtherReason;
+
 /// What Graph said when it has no history to show; coverage does not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unavailability {
@@ -61,10 +63,13 @@ pub enum Failure {
     GivenUp,
     /// The archive could not be read or written.
     Storage,
+    /// A reason that a later version gave. It stands last, and so will every reason that is added: all versions then agree
+    /// which of two failures is the better one.
+    Other(OtherReason),
 }
 
 impl Failure {
-    const ALL: [Self; 13] = [
+    const KNOWN: [Self; 13] = [
         Self::TenantRefused,
         Self::Unauthorised,
         Self::NoProgress,
@@ -81,7 +86,7 @@ impl Failure {
     ];
 
     /// The name in receipts.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::TenantRefused => "tenant-refused",
             Self::Unauthorised => "unauthorised",
@@ -96,6 +101,7 @@ impl Failure {
             Self::EndlessPages => "endless-pages",
             Self::GivenUp => "given-up",
             Self::Storage => "storage",
+            Self::Other(reason) => reason.as_str(),
         }
     }
 }
@@ -115,7 +121,7 @@ pub enum Class {
     Failed(Failure),
 }
 
-/// A class or reason that this version does not know.
+/// A class that this format does not have, or no reason of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is no class and reason of this format")]
 pub struct ParseClassError;
@@ -133,7 +139,7 @@ impl Class {
     }
 
     /// The reason's name, of the classes that have one.
-    pub const fn reason(self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Unavailable(reason) => Some(reason.as_str()),
             Self::Failed(reason) => Some(reason.as_str()),
@@ -141,7 +147,7 @@ impl Class {
         }
     }
 
-    /// The class of these two names.
+    /// The class of these two names. A reason of `failed` that is not known is kept: later versions may add some.
     pub fn from_names(name: &str, reason: Option<&str>) -> Result<Self, ParseClassError> {
         match (name, reason) {
             ("exported", None) => Ok(Self::Exported),
@@ -153,7 +159,9 @@ impl Class {
                 known.into_iter().find(|known| known.as_str() == reason).map(Self::Unavailable).ok_or(ParseClassError)
             }
             ("failed", Some(reason)) => {
-                Failure::ALL.into_iter().find(|known| known.as_str() == reason).map(Self::Failed).ok_or(ParseClassError)
+                let known = Failure::KNOWN.into_iter().find(|known| known.as_str() == reason);
+                let failure = known.or_else(|| reason.parse().ok().map(Failure::Other));
+                failure.map(Self::Failed).ok_or(ParseClassError)
             }
             _ => Err(ParseClassError),
         }
@@ -190,12 +198,27 @@ mod tests {
         let classes = [Class::Exported, Class::Empty, Class::Deferred]
             .into_iter()
             .chain(unavailable.map(Class::Unavailable))
-            .chain(Failure::ALL.map(Class::Failed));
+            .chain(Failure::KNOWN.map(Class::Failed));
         for class in classes {
             assert_eq!(Class::from_names(class.name(), class.reason()), Ok(class));
         }
         assert_eq!(Class::from_names("exported", Some("x")), Err(ParseClassError));
         assert_eq!(Class::from_names("failed", None), Err(ParseClassError));
+    }
+
+    #[test]
+    fn a_later_versions_reason_of_a_failure_is_kept_and_stands_last() {
+        let later = Class::from_names("failed", Some("tape-full")).unwrap();
+        assert!(later.is_failed() && later > Class::Failed(Failure::Storage));
+        assert_eq!(
+            (later.name(), later.reason(), later.to_string().as_str()),
+            ("failed", Some("tape-full"), "failed(tape-full)")
+        );
+        for (name, reason) in
+            [("failed", "Tape full"), ("failed", ""), ("unavailable", "tape-full"), ("taped", "tape-full")]
+        {
+            assert_eq!(Class::from_names(name, Some(reason)), Err(ParseClassError), "{name} {reason}");
+        }
     }
 
     #[test]

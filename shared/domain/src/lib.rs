@@ -8,6 +8,7 @@ mod env;
 mod ids;
 mod message;
 mod random;
+mod reason;
 mod time;
 mod window;
 
@@ -16,6 +17,7 @@ pub use env::{Env, MapEnv, ProcessEnv};
 pub use ids::{ArchiveId, AttemptId, GroupId, IdError, Kind, RunId, TenantId, UserId};
 pub use message::{Message, MessageError};
 pub use random::{OsRandom, Random, SeededRandom};
+pub use reason::{OtherReason, ParseReasonError};
 pub use time::{Clock, Deadline, ScaledClock, SystemClock};
 pub use window::{Coverage, Window, WindowError};
 

@@ -1,5 +1,7 @@
 //! What a run closes with.
 
+use std::borrow::Cow;
+
 use archive::layout;
 use archive::records::{Counts, Exclusion, ReceiptLine, RunFile};
 use domain::{Class, Kind, Unavailability};
@@ -71,6 +73,24 @@ async fn the_users_file_has_a_line_for_every_planned_user_in_order() {
     assert_eq!(classes, [(1, None), (3, Some(Class::Empty)), (4, Some(Class::Empty))]);
     assert_eq!((closed.report.users.enumerated, closed.report.users.excluded), (4, excluded));
     assert_eq!(closed.report.users.missing, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasons_of_later_versions_are_counted_and_united_without_being_understood() {
+    let on_leave = Exclusion::try_from(Cow::from("on-leave")).unwrap();
+    let excluded = Counts::from([("on-leave".to_owned(), 1)]);
+    let run_file = RunFile { enumerated: 3, excluded: excluded.clone(), ..run_file(2) };
+    let world =
+        World::with(run_file, &[roster_line(1, None), roster_line(2, None), roster_line(3, Some(on_leave))]).await;
+    let failed = |reason| Class::from_names("failed", Some(reason)).ok();
+    world.receipt(1, &[line(1, 1, failed("tape-full")), line(2, 1, failed("tape-full"))]).await;
+    world.receipt(2, &[line(1, 2, failed("tape-cut")), line(2, 2, failed("storage"))]).await;
+    world.clock.sleep_until("2026-11-25T02:00:00Z".parse().unwrap()).await;
+    let closed = world.closed().await;
+    assert_eq!((closed.report.users.excluded, closed.report.users.failed), (excluded, 2));
+    let users = world.archive.users(&run_id()).await.unwrap().unwrap();
+    // Reasons that are not known stand after the others, in the order of their bytes.
+    assert_eq!(users.iter().map(|line| line.class).collect::<Vec<_>>(), [failed("tape-cut"), failed("storage")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,8 +169,8 @@ fn interval_text(interval: &Interval) -> String {
 fn gap_text(number: u64, gap: &Gap) -> String {
     let mut text = format!("GAP {number}   ");
     let reasons = gap.reasons.iter().map(|(reason, runs)| match runs.len() {
-        0 => reason.to_string(),
-        count => format!("{reason} in {count} runs ({})", some(runs.iter().map(String::as_str))),
+        0 => clean(&reason.to_string()),
+        count => format!("{} in {count} runs ({})", clean(&reason.to_string()), some(runs.iter().map(String::as_str))),
     });
     text.push_str(&reasons.collect::<Vec<_>>().join("; "));
     if !gap.request_ids.is_empty() {
