@@ -56,7 +56,28 @@ pub(crate) fn barred(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use html5gum::{Token, Tokenizer};
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// To a browser, whatever is escaped is text and nothing else, and it is the text that a person may see.
+        #[test]
+        fn escaped_content_is_text(content in any::<String>(), more in "[<>&\"'a-z!/=;#-]{0,40}") {
+            let content = content + &more;
+            let mut shown = String::new();
+            for Ok(token) in Tokenizer::new(&html(&content)) {
+                match token {
+                    Token::String(text) => shown.push_str(std::str::from_utf8(&text.value).unwrap()),
+                    // Characters that the standard frowns upon are still shown.
+                    Token::Error(_) => {}
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+            prop_assert_eq!(shown, visible(&content));
+        }
+    }
 
     #[test]
     fn what_deceives_is_named() {

@@ -1,5 +1,7 @@
 //! Single rules, each on the item that shows it.
 
+#![allow(clippy::unwrap_used, reason = "what does not hold here is a fault of the test")]
+
 use serde_json::{Value, json};
 use views::{Fetched, Interaction, PairedBy, Role, TextSource, arrange};
 
