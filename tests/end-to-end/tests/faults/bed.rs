@@ -178,7 +178,12 @@ impl Bed {
     }
 
     /// An invocation of a worker.
-    pub(crate) fn work(&self, sandbox: &Sandbox, batch: Vec<Delivery>, given: Duration) -> BoxFuture<'static, Vec<String>> {
+    pub(crate) fn work(
+        &self,
+        sandbox: &Sandbox,
+        batch: Vec<Delivery>,
+        given: Duration,
+    ) -> BoxFuture<'static, Vec<String>> {
         let deps = worker::Deps {
             graph: sandbox.graph.clone(),
             stores: sandbox.stores.clone(),
@@ -256,8 +261,7 @@ impl Bed {
         if source.objects.is_empty() {
             return evidence::Verdict::default();
         }
-        let expectation =
-            evidence::Expectation { history_start: Some(self.rules.history_start), ..Default::default() };
+        let expectation = evidence::Expectation { history_start: Some(self.rules.history_start), ..Default::default() };
         let verdict = evidence::verify(&source, &expectation).unwrap();
         verdict.integrity().for_each(|finding| self.judge.broken(format!("finding: {finding}")));
         verdict

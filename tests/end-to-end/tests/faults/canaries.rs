@@ -78,7 +78,8 @@ pub(crate) fn search(bed: &Bed, log: &Log) {
     let mut elsewhere: Vec<String> = vec![PROMPT.to_owned(), SECRET.to_owned()];
     elsewhere.extend(tokens);
     let look = |place: &str, text: &str, names_belong: bool| {
-        let found = elsewhere.iter().chain(names.iter().filter(|_| !names_belong)).find(|canary| text.contains(*canary));
+        let found =
+            elsewhere.iter().chain(names.iter().filter(|_| !names_belong)).find(|canary| text.contains(*canary));
         if let Some(canary) = found {
             bed.judge.broken(format!("{} stands in {place}", &canary[..canary.len().min(24)]));
         }

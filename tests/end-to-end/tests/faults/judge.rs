@@ -222,7 +222,9 @@ impl Judge {
             of_process
                 .flat_map(|((_, user), shown)| shown.iter().map(move |item| (user, *item)))
                 .filter(|(user, item)| !state.people[user].held[*item])
-                .map(|(user, item)| format!("item {item} of {user} was shown to process {process}, which is done, and is not archived"))
+                .map(|(user, item)| {
+                    format!("item {item} of {user} was shown to process {process}, which is done, and is not archived")
+                })
                 .collect()
         };
         lost.into_iter().for_each(|lost| self.broken(lost));
@@ -300,7 +302,10 @@ impl Judge {
             let user: UserId = line["user_id"].as_str().unwrap().parse().unwrap();
             let windows = line["windows"].as_array().cloned().unwrap_or_default();
             self.note(|| {
-                format!("      {user} {} {} new {} held {}", line["class"], line["reason"], line["new"], line["already_held"])
+                format!(
+                    "      {user} {} {} new {} held {}",
+                    line["class"], line["reason"], line["new"], line["already_held"]
+                )
             });
             windows.iter().for_each(|window| self.window(user, window, &of));
             if !line["covered_from"].is_null() {
@@ -341,7 +346,8 @@ impl Judge {
                     read_to = read_to.max(question.before);
                 }
             }
-            let unread = (read_to <= to).then(|| format!("{of} claims {from} to {to} of {user}, read only to {read_to}"));
+            let unread =
+                (read_to <= to).then(|| format!("{of} claims {from} to {to} of {user}, read only to {read_to}"));
             let basis = |item: usize| {
                 let created = person.created[item];
                 let holding = |question: &&Question| question.after < created && created < question.before;
@@ -362,15 +368,19 @@ impl Judge {
         let now = self.clock.now();
         for user in users {
             let items = tenant.user(*user).unwrap().items().iter();
-            let visible = items.filter(|item| from < item.created && item.created <= to);
-            let texts: Vec<String> = visible.filter_map(|item| item.shown(now)).map(|text| stored(text)).collect();
-            let missing = {
-                let state = self.state();
-                let person = &state.people[user];
-                texts.iter().filter(|text| !person.held[person.index[*text]]).count()
-            };
-            if missing > 0 {
-                self.broken(format!("{missing} of {} items of {user} are not archived at the end", texts.len()));
+            for item in items.filter(|item| from < item.created && item.created <= to) {
+                let Some(text) = item.shown(now) else { continue };
+                let held = {
+                    let state = self.state();
+                    let person = &state.people[user];
+                    person.held[person.index[&stored(text)]]
+                };
+                if !held {
+                    let (created, visible) = (item.created, item.visible_from);
+                    self.broken(format!(
+                        "an item of {user} of {created}, visible since {visible}, is not archived at the end"
+                    ));
+                }
             }
         }
     }

@@ -15,6 +15,7 @@ mod bed;
 mod canaries;
 mod judge;
 mod process;
+mod regressions;
 mod scenario;
 mod seeded;
 mod sweep;

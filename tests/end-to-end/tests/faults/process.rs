@@ -327,11 +327,11 @@ impl Transport for ProcessTransport {
         let path = request.uri().path().to_owned();
         let user: Option<UserId> = path.split('/').find_map(|part| part.parse().ok());
         let interactions = user.filter(|_| path.ends_with("getAllEnterpriseInteractions"));
-        if interactions.is_some() {
+        if let Some(user) = interactions {
             let size = format!("$top={}", self.outside.page_size);
             let uri = request.uri().to_string().replace("$top=100", &size);
             *request.uri_mut() = uri.parse().unwrap();
-            judge.asked(self.process.id, interactions.unwrap(), &target);
+            judge.asked(self.process.id, user, &target);
         }
         let asking = async {
             let Response { status, headers, mut body } = self.graph.send(request).await?;

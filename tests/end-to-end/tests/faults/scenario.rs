@@ -18,9 +18,10 @@ pub(crate) fn start() -> Timestamp {
 }
 
 /// How far back the tenant's history begins.
-const HISTORY: SignedDuration = SignedDuration::from_hours(40 * 24);
+pub(crate) const HISTORY: SignedDuration = SignedDuration::from_hours(40 * 24);
 
-/// The longest that an item stays hidden: less than what every daily window reads again, since what is later is not promised.
+/// The longest from an item's creation until it shows its last text: less than what every daily window reads again, since
+/// what comes later is not promised.
 const LATEST: i64 = 60 * 3600;
 
 /// Chance, with the few shapes of it that a scenario takes.
@@ -63,6 +64,9 @@ pub(crate) struct Scenario {
     pub(crate) doomed: u64,
     /// Whether somebody tampers with checkpoints.
     pub(crate) tampers: bool,
+    /// Whether Graph hides items while it is paged, or shows others in their place: what it hid in a range that is read
+    /// once is nobody's to find.
+    pub(crate) hides: bool,
 }
 
 impl Scenario {
@@ -86,6 +90,8 @@ impl Scenario {
             duplicates_percent: dice.of(&[0, 10, 40]),
         };
         let switches = switches(seed, &users, days, dice);
+        let hides = |rule: &Rule| matches!(rule.fault, Fault::HideNewest(_) | Fault::RepeatPage);
+        let hides = switches.rules.iter().any(hides);
         let rates = Rates { queue_fails: dice.of(&[0, 20, 150]), messages_lost: dice.of(&[0, 0, 50]) };
         let rules = Rules { history_start: start() - HISTORY, ..Rules::default() };
         Self {
@@ -105,6 +111,7 @@ impl Scenario {
             workers: dice.between(1, 3),
             doomed: dice.of(&[0, 10, 40]),
             tampers: dice.percent(40),
+            hides,
         }
     }
 }
@@ -131,8 +138,8 @@ fn items(tenant: &mut Tenant, user: UserId, days: i64, dice: &Dice) {
     for n in 0..count {
         let ago = match dice.between(0, 9) {
             0..=2 => seconds(hour * 96, HISTORY),
-            3..=6 => seconds(hour * 0, hour * 96),
-            _ => seconds(hour * -24 * days as i32, hour * 0),
+            3..=6 => seconds(SignedDuration::ZERO, hour * 96),
+            _ => seconds(hour * -24 * days as i32, SignedDuration::ZERO),
         };
         let created = *burst.take().get_or_insert(start() - ago);
         if dice.percent(20) {
@@ -143,19 +150,23 @@ fn items(tenant: &mut Tenant, user: UserId, days: i64, dice: &Dice) {
             let content = canaries::prompt(&user, n, version);
             match dice.between(0, 19) {
                 0 => format!(r#"{{"id":null,"body":{{"content":"{content}"}}}}"#),
-                1 => format!(r#"{{"id":"{id}","createdDateTime":"2026-09-30T23:59:59Z","x":1e999,"body":"{content}"}}"#),
+                1 => {
+                    format!(r#"{{"id":"{id}","createdDateTime":"2026-09-30T23:59:59Z","x":1e999,"body":"{content}"}}"#)
+                }
                 2 => format!(r#"{{"createdDateTime":"{created}","createdDateTime":null,"id":"7","body":"{content}"}}"#),
                 _ => format!(
                     r#"{{"id":"{id}","sessionId":"19:s","createdDateTime":"{created}","etag":"{version}","body":{{"contentType":"text","content":"{content}"}}}}"#
                 ),
             }
         };
-        let mut item = Item::new(text("first"), created).in_folder(dice.of(&[Folder::TeamsMessagesData, Folder::TeamChat]));
+        let mut item =
+            Item::new(text("first"), created).in_folder(dice.of(&[Folder::TeamsMessagesData, Folder::TeamChat]));
         if dice.percent(25) {
             item = item.visible_from(created + SignedDuration::from_secs(dice.between(60, LATEST as u64) as i64));
         }
         if dice.percent(10) {
-            let at = item.visible_from + seconds(hour, hour * 72);
+            let hidden = item.visible_from.duration_since(created).as_secs();
+            let at = created + SignedDuration::from_secs(dice.between(hidden as u64, LATEST as u64) as i64 + 1);
             item = item.edited(at, text("second"));
         }
         if dice.percent(10) {
@@ -182,7 +193,12 @@ fn switches(seed: u64, users: &[UserId], days: i64, dice: &Dice) -> Switches {
         Fault::TokenExpired,
         Fault::Garbage,
         Fault::NotUtf8,
-        Fault::Answer { status: 500, content_type: "application/json".to_owned(), body: hostile.clone(), retry_after: None },
+        Fault::Answer {
+            status: 500,
+            content_type: "application/json".to_owned(),
+            body: hostile.clone(),
+            retry_after: None,
+        },
         Fault::Answer { status: 200, content_type: "text/html".to_owned(), body: hostile, retry_after: None },
         Fault::Throttle { retry_after: RetryAfter::Seconds, seconds: 20 },
         Fault::Throttle { retry_after: RetryAfter::Absent, seconds: 0 },
@@ -195,7 +211,9 @@ fn switches(seed: u64, users: &[UserId], days: i64, dice: &Dice) -> Switches {
                 add(Rule::always(fault).probability(often / 3.0));
             }
         }
-        for fault in [Fault::EmptyPage, Fault::RepeatPage, Fault::RepeatItems, Fault::HideNewest(1), Fault::HideNewest(3)] {
+        for fault in
+            [Fault::EmptyPage, Fault::RepeatPage, Fault::RepeatItems, Fault::HideNewest(1), Fault::HideNewest(3)]
+        {
             if dice.percent(25) {
                 add(Rule::always(fault).probability(0.2));
             }

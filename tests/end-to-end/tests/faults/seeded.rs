@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use archive::faults::{Fault, Operation};
+use archive::records::Report;
 use domain::{Env, Kind, ProcessEnv, RunId, SeededRandom, Timestamp, UserId};
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
@@ -14,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::bed::{Bed, Sandbox};
 use crate::canaries::{self, Log};
 use crate::process::{Blow, End, Fate, Process, Rates, live};
-use crate::scenario::{Dice, Scenario, start};
+use crate::scenario::{Dice, HISTORY, Scenario, start};
 
 /// Runs of the ordinary tests: a few hundred take half a minute.
 const ORDINARY: u64 = 240;
@@ -33,6 +35,7 @@ struct Run {
     workers: u64,
     doomed: u64,
     tampers: bool,
+    hides: bool,
     over: watch::Sender<bool>,
     zombies: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -40,9 +43,9 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Arc<Self> {
         let dice = Dice(SeededRandom::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(5)));
-        let Scenario { made, users, days, workers, doomed, tampers } = Scenario::new(seed, &dice);
+        let Scenario { made, users, days, workers, doomed, tampers, hides } = Scenario::new(seed, &dice);
         let (over, zombies) = (watch::Sender::new(false), Mutex::default());
-        Arc::new(Self { bed: Bed::new(made), dice, users, days, workers, doomed, tampers, over, zombies })
+        Arc::new(Self { bed: Bed::new(made), dice, users, days, workers, doomed, tampers, hides, over, zombies })
     }
 
     fn sandbox(&self, what: &str) -> Sandbox {
@@ -63,8 +66,7 @@ impl Run {
     /// What happens to an invocation that makes up to about `calls` calls.
     fn doom(&self, process: &Process, calls: u64) {
         let blow = if self.dice.percent(60) { Blow::Kill } else { Blow::Freeze };
-        let fate =
-            Fate { call: process.calls() + self.dice.between(1, calls), after: self.dice.percent(50), blow };
+        let fate = Fate { call: process.calls() + self.dice.between(1, calls), after: self.dice.percent(50), blow };
         process.doom((!*self.over.borrow() && self.dice.percent(self.doomed)).then_some(fate));
     }
 
@@ -93,8 +95,9 @@ impl Run {
             let sandbox = self.sandbox("fan-out");
             self.doom(&sandbox.process, 12);
             self.bed.judge.note(|| format!("{} is invoked with {payload}", sandbox.process.name));
-            let invocation = self.bed.fan_out(&sandbox, payload.clone(), request_id.clone(), ENOUGH);
-            match live(&sandbox.process, invocation, ENOUGH, &*self.bed.clock).await {
+            let given = Duration::from_secs(self.dice.of(&[20, 900, 900]));
+            let invocation = self.bed.fan_out(&sandbox, payload.clone(), request_id.clone(), given);
+            match live(&sandbox.process, invocation, given, &*self.bed.clock).await {
                 End::Answered(Ok(_)) => return,
                 End::Answered(Err(error)) => self.fan_out_failed(&error),
                 End::Killed => {}
@@ -219,12 +222,13 @@ impl Run {
         let sandbox = self.sandbox("reconcile");
         self.doom(&sandbox.process, 40);
         self.bed.judge.note(|| format!("{} is invoked", sandbox.process.name));
-        let invocation = self.bed.reconcile(&sandbox, "{}".to_owned(), ENOUGH);
+        let given = Duration::from_secs(if *self.over.borrow() { 900 } else { self.dice.of(&[30, 75, 900, 900]) });
+        let invocation = self.bed.reconcile(&sandbox, "{}".to_owned(), given);
         let judge = |run: &Self, answer: Result<reconcile::Answer, reconcile::ReconcileError>| match answer {
             Ok(answer) => run.bed.judge.note(|| serde_json::to_string(&answer).unwrap()),
             Err(error) => run.bed.keep_error(&error),
         };
-        match live(&sandbox.process, invocation, ENOUGH, &*self.bed.clock).await {
+        match live(&sandbox.process, invocation, given, &*self.bed.clock).await {
             End::Answered(answer) => judge(self, answer),
             End::Killed => {}
             End::Frozen(invocation) => self.freeze(&sandbox.process, invocation, judge),
@@ -234,9 +238,18 @@ impl Run {
     /// What others do to the archive's working state and to the queue.
     async fn others(self: Arc<Self>) {
         while self.wait(self.dice.seconds(600, 6 * 3_600)).await {
-            match self.dice.between(0, 3) {
+            match self.dice.between(0, 5) {
                 0 => _ = self.bed.queue.redrive(),
                 1 => self.bed.store.land().await,
+                2 => {
+                    let operation = self.dice.of(&[Operation::Get, Operation::Put, Operation::List]);
+                    let part = self.dice.of(&["interactions/", "state/", "receipts/", "runs/", "ledger/", ""]);
+                    let fault = self.dice.of(&[Fault::Denied, Fault::Refused]);
+                    self.bed.judge.note(|| format!("the store answers {fault:?} to the next {operation:?} of {part}"));
+                    self.bed.store.fail_next(operation, part, fault);
+                }
+                // A quiet point as good as any: whatever is under way, what lies there keeps its promises.
+                3 => _ = self.bed.verify(),
                 _ if self.tampers => self.tamper(),
                 _ => {}
             }
@@ -329,7 +342,7 @@ impl Run {
     /// A daily run and as many history runs as it takes, without faults: then everything is there.
     async fn last(self: &Arc<Self>) {
         let at = Timestamp::from_second(self.bed.now().as_second()).unwrap();
-        let report = self.healthy(at, Kind::Daily).await;
+        let report = self.scheduled(at, Kind::Daily).await;
         let read = report.users.exported + report.users.empty;
         if !report.complete || read != self.users.len() as u64 {
             self.bed.judge.broken(format!("the last daily run is not complete: {report:?}"));
@@ -339,25 +352,32 @@ impl Run {
             if remaining > 0 {
                 let at = at + SignedDuration::from_hours(hour);
                 self.bed.clock.sleep_until(at).await;
-                remaining = self.healthy(at, Kind::History).await.history_remaining;
+                remaining = self.scheduled(at, Kind::History).await.history_remaining;
             }
         }
         if remaining > 0 {
             self.bed.judge.broken(format!("history does not end: {remaining} users remain"));
         }
         let tenant = self.bed.simulator.tenant();
-        let (from, to) = (start() - SignedDuration::from_hours(40 * 24), at - SignedDuration::from_hours(2));
+        let (from, to) = (start() - HISTORY, at - SignedDuration::from_hours(2));
+        if self.hides {
+            let payload = format!(r#"{{"runId":"everything","from":"{from}","to":"{to}"}}"#);
+            self.healthy(payload, &"everything".parse().unwrap()).await;
+        }
         self.bed.judge.expect_everything(tenant, &self.users, from, to);
     }
 
-    async fn healthy(self: &Arc<Self>, at: Timestamp, kind: Kind) -> archive::records::Report {
+    async fn scheduled(self: &Arc<Self>, at: Timestamp, kind: Kind) -> Report {
         let history = if kind == Kind::History { r#","history":true"# } else { "" };
-        let payload = format!(r#"{{"scheduledTime":"{at}"{history}}}"#);
+        self.healthy(format!(r#"{{"scheduledTime":"{at}"{history}}}"#), &RunId::scheduled(at, kind)).await
+    }
+
+    async fn healthy(self: &Arc<Self>, payload: String, id: &RunId) -> Report {
         let sandbox = self.sandbox("fan-out");
         self.bed.fan_out(&sandbox, payload, "request".to_owned(), ENOUGH).await.unwrap();
         self.close().await;
         let archive = self.bed.archive().await.unwrap();
-        archive.report(&RunId::scheduled(at, kind)).await.unwrap().unwrap()
+        archive.report(id).await.unwrap().unwrap()
     }
 }
 
@@ -384,13 +404,6 @@ impl Drop for Named {
             eprintln!("seed {} panicked; SEED={} shows its trace", self.0, self.0);
         }
     }
-}
-
-fn expect_clean(seed: u64, why: &str) {
-    let named = Named(seed);
-    let (broken, trace) = run(seed);
-    drop(named);
-    assert!(broken.is_empty(), "seed {seed} {why}:\n{}\n{broken:#?}", trace.join("\n"));
 }
 
 #[test]
