@@ -1,33 +1,114 @@
 //! The audit of an archive, made by the crate that depends on none that writes one.
 
+use std::error::Error;
+use std::path::Path;
+
 use domain::{Clock, Env, Timestamp};
 use evidence::audit::{COULD_NOT_RUN, Request, Whom, parse_head};
-use evidence::{AuditError, AuditReport, Folder};
+use evidence::{Answer, AuditError, AuditReport, Source};
+use handover::{HandoverError, Summary};
 use settings::Rules;
 
-use crate::cli::AuditArgs;
+use crate::cli::{AuditArgs, TranscriptArgs};
+use crate::location::Location;
 use crate::screen::Screen;
 
-/// Audits and prints what came out; the exit code is the answer's.
-pub fn run(args: &AuditArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> u8 {
-    let rules = match Rules::from_env(env) {
-        Ok(rules) => rules,
-        Err(error) => return could_not_run(screen, &error),
-    };
-    let report =
-        request(args, &rules, clock).and_then(|request| evidence::audit(&Folder::new(&args.archive), &request));
-    match report {
-        Ok(report) => {
-            screen.say(&rendered(&report, args.json));
-            report.answer.exit_code()
-        }
+/// Why nothing was handed over.
+#[derive(Debug, thiserror::Error)]
+enum NotHandedOver {
+    #[error("the folder for the hand-over lies in the archive, which holds nothing else; name one outside of it")]
+    InArchive,
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
+}
+
+/// Audits and prints what came out; the exit code is the answer's. With a bag, everything is handed over too.
+pub async fn run(args: &AuditArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> u8 {
+    match args.archive.source().await {
+        Ok(source) => run_of(&*source, args, env, clock, screen),
         Err(error) => could_not_run(screen, &error),
     }
 }
 
-fn could_not_run(screen: &Screen, error: &dyn std::error::Error) -> u8 {
+/// Audits what this source holds.
+pub fn run_of(source: &dyn Source, args: &AuditArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> u8 {
+    let report = match report(args, env, clock, source) {
+        Ok(report) => report,
+        Err(error) => return could_not_run(screen, error.as_ref()),
+    };
+    screen.say(&rendered(&report, args.json));
+    let Some(bag) = &args.bag else { return report.answer.exit_code() };
+    let written = outside(bag, &args.archive)
+        .and_then(|()| Ok(handover::write_bag(source, &report, args.contact.as_deref(), bag)?));
+    // What is JSON stays JSON.
+    let next = (!args.json).then(|| format!("check it with {}", bag.join("data/HOW-TO-VERIFY.txt").display()));
+    handed_over(screen, &report, written, next)
+}
+
+/// Writes the transcripts of one person and says how the audit on their cover came out.
+pub async fn transcript(args: &TranscriptArgs, env: &dyn Env, clock: &dyn Clock, screen: &Screen) -> u8 {
+    let source = match args.archive.source().await {
+        Ok(source) => source,
+        Err(error) => return could_not_run(screen, &error),
+    };
+    let report = match report(&args.audit(), env, clock, &*source) {
+        Ok(report) => report,
+        Err(error) => return could_not_run(screen, error.as_ref()),
+    };
+    let written =
+        outside(&args.out, &args.archive).and_then(|()| Ok(handover::write_transcripts(&*source, &report, &args.out)?));
+    let cover = args.out.join("transcripts/00-cover.html");
+    handed_over(screen, &report, written, Some(format!("begin with {}", cover.display())))
+}
+
+fn report(
+    args: &AuditArgs,
+    env: &dyn Env,
+    clock: &dyn Clock,
+    source: &dyn Source,
+) -> Result<AuditReport, Box<dyn Error>> {
+    let rules = Rules::from_env(env)?;
+    Ok(evidence::audit(source, &request(args, &rules, clock)?)?)
+}
+
+fn could_not_run(screen: &Screen, error: &dyn Error) -> u8 {
     crate::complain(screen, error);
     COULD_NOT_RUN
+}
+
+/// Says what was written. An archive that is broken is the worse news where nothing could be.
+fn handed_over(
+    screen: &Screen,
+    report: &AuditReport,
+    written: Result<Summary, NotHandedOver>,
+    next: Option<String>,
+) -> u8 {
+    match written {
+        Ok(summary) => {
+            if let Some(next) = next {
+                let Summary { records, undated, documents, messages, earlier_texts, unparsed, .. } = summary;
+                screen.say(&format!(
+                    "handed over {records} records, {undated} of them without a time, as {messages} messages with \
+                     {earlier_texts} earlier texts in {documents} transcripts; {unparsed} texts are not understood\n\
+                     next        {next}\n"
+                ));
+            }
+            report.answer.exit_code()
+        }
+        Err(error) => {
+            let code = could_not_run(screen, &error);
+            if report.answer == Answer::IntegrityFailure { report.answer.exit_code() } else { code }
+        }
+    }
+}
+
+/// An archive holds what the format says and nothing else: a folder in it would be a fault in every later audit.
+fn outside(folder: &Path, archive: &Location) -> Result<(), NotHandedOver> {
+    let Location::Folder(archive) = archive else { return Ok(()) };
+    let (Ok(folder), Ok(archive)) = (std::path::absolute(folder), archive.canonicalize()) else { return Ok(()) };
+    // The folder may not be there yet: the part of its path that is says where it will lie.
+    let place = folder.ancestors().find_map(|part| part.canonicalize().ok());
+    if place.is_some_and(|place| place.starts_with(archive)) { Err(NotHandedOver::InArchive) } else { Ok(()) }
 }
 
 fn rendered(report: &AuditReport, json: bool) -> String {
@@ -46,7 +127,7 @@ fn request(args: &AuditArgs, rules: &Rules, clock: &dyn Clock) -> Result<Request
         ledger_head: args.ledger_head.as_deref().map(parse_head).transpose()?,
         history_start: rules.history_start,
         read_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
-        location: args.archive.display().to_string(),
+        location: args.archive.to_string(),
         program: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
     })
 }
@@ -59,15 +140,15 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    #[test]
-    fn an_audit_that_cannot_be_made_says_so() {
+    #[tokio::test]
+    async fn an_audit_that_cannot_be_made_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().display().to_string();
         let screen = Screen::to(Box::new(std::io::sink()));
         for arguments in [vec!["--all"], vec!["--all", "--ledger-head", "1:short"], vec!["--user", "nobody"]] {
             let words = ["copilot-archive", "audit", "--archive", &archive].into_iter().chain(arguments);
             let Some(Command::Audit(args)) = Cli::parse_from(words).command else { panic!("no audit") };
-            assert_eq!(run(&args, &MapEnv::default(), &SystemClock, &screen), COULD_NOT_RUN);
+            assert_eq!(run(&args, &MapEnv::default(), &SystemClock, &screen).await, COULD_NOT_RUN);
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use domain::Timestamp;
 use settings::VARIABLES;
 
+use crate::location::Location;
 use crate::request::Request;
 
 const EXAMPLES: &str = "\
@@ -16,27 +17,25 @@ Examples:
                                                     who would be exported, and how many requests that takes
   copilot-archive --users adele@contoso.example --from 2026-01-01
                                                     one person, from a date on
+  copilot-archive --archive s3://acme-archive/copilot/ --tenant ID --client-id ID
+                                                    into a bucket (needs a build with --features s3)
   copilot-archive audit --user adele@contoso.example
                                                     prove what the archive holds of her
+  copilot-archive audit --user adele@contoso.example --bag ./adele
+                                                    and hand it over, with what it takes to check it
 
 A run that was interrupted, by Ctrl-C or by a power cut, is continued by starting it again; nothing is archived twice.
 
 Exit codes of run:    0 complete, 1 incomplete, 2 refused input, 3 failure
-Exit codes of audit:  0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run";
+Exit codes of audit and transcript:
+                      0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run";
 
 /// The seed of the simulated tenant if none is given.
 pub const SEED: u64 = 42;
 
-/// Variables that mean nothing to a program with a folder, a queue of its own and one worker.
-const ON_AWS_ONLY: [&str; 7] = [
-    "GRAPH_SECRET_ID",
-    "WORKER_CONCURRENCY",
-    "WORK_QUEUE_URL",
-    "ARCHIVE_BUCKET",
-    "STATE_BUCKET",
-    "ARCHIVE_PREFIX",
-    "QUIET_SECONDS",
-];
+/// Variables that mean nothing to a program that is told its archive, has a queue of its own and is the one worker.
+const ON_AWS_ONLY: [&str; 6] =
+    ["GRAPH_SECRET_ID", "WORKER_CONCURRENCY", "WORK_QUEUE_URL", "ARCHIVE_BUCKET", "ARCHIVE_PREFIX", "QUIET_SECONDS"];
 
 /// The command line of this process; ends it if help was asked for or something is wrong.
 pub fn parse() -> Cli {
@@ -57,7 +56,7 @@ fn command() -> clap::Command {
     Cli::command().after_long_help(help)
 }
 
-/// Keeps every Microsoft 365 Copilot prompt and answer of a tenant in a folder, and proves that nothing is missing.
+/// Keeps every Microsoft 365 Copilot prompt and answer of a tenant in a folder or a bucket, and proves that nothing is missing.
 ///
 /// Without a subcommand it runs: it continues what an earlier run left open, reads the last days of every licensed user,
 /// then everybody's history. With a tenant (--tenant or GRAPH_TENANT_ID) it reads that tenant; without one, a simulated
@@ -81,14 +80,19 @@ pub enum Command {
     Run(RunArgs),
     /// Proves what the archive holds for one person or for everybody; reads only the archive.
     Audit(AuditArgs),
+    /// Writes what one person asked and was told as pages and load files, a page for each conversation and day.
+    Transcript(TranscriptArgs),
 }
 
 /// The options of `run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// The folder of the archive; made if there is none.
+    /// The folder of the archive, made if there is none; or s3://BUCKET/PREFIX.
+    ///
+    /// The prefix is put as is before every key, so that of a folder ends with a slash. Region and credentials are found as
+    /// by every AWS tool. Checkpoints lie in the same bucket unless STATE_BUCKET names another.
     #[arg(long, value_name = "DIR", default_value = "./archive")]
-    pub archive: PathBuf,
+    pub archive: Location,
 
     /// The Entra tenant to read; also GRAPH_TENANT_ID. Without one, a simulated tenant.
     #[arg(long, value_name = "ID")]
@@ -145,9 +149,9 @@ impl RunArgs {
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("who").required(true).args(["user", "all"]))]
 pub struct AuditArgs {
-    /// The folder of the archive. It is only read.
+    /// The folder of the archive, or s3://BUCKET/PREFIX. It is only read.
     #[arg(long, value_name = "DIR", default_value = "./archive")]
-    pub archive: PathBuf,
+    pub archive: Location,
 
     /// A person: object id, principal name or display name, of today or of former times. May be given more than once.
     #[arg(long, value_name = "WHO")]
@@ -176,6 +180,57 @@ pub struct AuditArgs {
     /// A ledger entry that was noted elsewhere: the archive must hold it.
     #[arg(long, value_name = "N:SHA256")]
     pub ledger_head: Option<String>,
+
+    /// A new folder for what is handed over of one person: records, proof, transcripts, and how to check them without this
+    /// program (BagIt).
+    #[arg(long, value_name = "DIR", conflicts_with = "all")]
+    pub bag: Option<PathBuf>,
+
+    /// Whom to ask about the bag; it stands in it.
+    #[arg(long, value_name = "NAME", requires = "bag")]
+    pub contact: Option<String>,
+}
+
+/// The options of `transcript`.
+#[derive(Debug, Clone, Args)]
+pub struct TranscriptArgs {
+    /// The folder of the archive, or s3://BUCKET/PREFIX. It is only read.
+    #[arg(long, value_name = "DIR", default_value = "./archive")]
+    pub archive: Location,
+
+    /// The person: object id, principal name or display name, of today or of former times.
+    #[arg(long, value_name = "WHO")]
+    pub user: String,
+
+    /// The range's beginning: RFC 3339, or a date for its midnight in UTC. Without one, HISTORY_START.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Timestamp>,
+
+    /// The range's end. Without one, the end of the newest closed run.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Timestamp>,
+
+    /// A new folder for the pages.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+impl TranscriptArgs {
+    /// The audit whose verdict stands on the cover.
+    pub fn audit(&self) -> AuditArgs {
+        AuditArgs {
+            archive: self.archive.clone(),
+            user: vec![self.user.clone()],
+            all: false,
+            from: self.from,
+            to: self.to,
+            json: false,
+            explain: false,
+            ledger_head: None,
+            bag: None,
+            contact: None,
+        }
+    }
 }
 
 fn time(text: &str) -> Result<Timestamp, &'static str> {
@@ -192,7 +247,7 @@ mod tests {
         Ok(match cli.command {
             None => cli.run,
             Some(Command::Run(run)) => run,
-            Some(Command::Audit(_)) => panic!("audit"),
+            Some(_) => panic!("not run"),
         })
     }
 
@@ -214,7 +269,7 @@ mod tests {
     fn run_is_the_default() {
         for arguments in [vec!["--seed", "7"], vec!["run", "--seed", "7"]] {
             let run = run(&arguments).unwrap();
-            assert_eq!((run.seed, run.archive), (7, PathBuf::from("./archive")));
+            assert_eq!((run.seed, run.archive), (7, Location::Folder("./archive".into())));
         }
         assert!(run(&[]).unwrap().request().is_whole_look());
     }
@@ -228,7 +283,11 @@ mod tests {
             vec!["--tenant", "x", "--seed", "1"],
             vec!["--seed", "1", "audit", "--all"],
             vec!["audit"],
+            vec!["--archive", "s3://Acme/"],
             vec!["audit", "--all", "--user", "x"],
+            vec!["audit", "--all", "--bag", "x"],
+            vec!["audit", "--user", "x", "--contact", "y"],
+            vec!["transcript", "--user", "x"],
         ] {
             assert!(run(&arguments).is_err(), "{arguments:?}");
         }

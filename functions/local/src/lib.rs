@@ -1,17 +1,20 @@
 //! The same handlers in one process on a folder.
 //!
 //! What runs on AWS as three functions with a queue and two buckets runs here as one program with a queue in memory and a
-//! folder: [`look`](mod@look) calls fan-out's, the worker's and reconcile's own `handle` in turns. The tenant is a
+//! folder, or a bucket with the feature `s3`: [`look`](mod@look) calls fan-out's, the worker's and reconcile's own `handle` in turns. The tenant is a
 //! [`real`] one, or one that the program serves for itself, [`simulated`].
 
 pub mod audit;
 pub mod cli;
 pub mod drive;
+pub mod location;
 pub mod logging;
 pub mod look;
 pub mod output;
 pub mod real;
 pub mod request;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod screen;
 pub mod simulated;
 pub mod stop;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 use domain::{Env, SystemClock};
 
 use crate::cli::{Cli, Command, RunArgs};
+use crate::location::Place;
 use crate::look::{LookError, Outcome};
 use crate::output::{Banner, SimulatedBanner};
 use crate::real::RealError;
@@ -51,7 +55,8 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
     match cli.command {
         None => run(&cli.run, env, &screen).await,
         Some(Command::Run(args)) => run(&args, env, &screen).await,
-        Some(Command::Audit(args)) => ExitCode::from(audit::run(&args, env, &SystemClock, &screen)),
+        Some(Command::Audit(args)) => ExitCode::from(audit::run(&args, env, &SystemClock, &screen).await),
+        Some(Command::Transcript(args)) => ExitCode::from(audit::transcript(&args, env, &SystemClock, &screen).await),
     }
 }
 
@@ -75,10 +80,14 @@ fn set(env: &dyn Env, name: &str) -> bool {
 }
 
 async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> ExitCode {
-    let simulated = match simulated::contoso(args.seed, env, &args.archive).await {
+    let place = match Place::open(&args.archive, env).await {
+        Ok(place) => place,
+        Err(error) => return failed(screen, &error, REFUSED),
+    };
+    let simulated = match simulated::contoso(args.seed, env, place).await {
         Ok(simulated) => simulated,
         Err(error) => {
-            let refused = matches!(error, SimulatedError::Configuration(_) | SimulatedError::Folder(_));
+            let refused = matches!(error, SimulatedError::Configuration(_));
             return failed(screen, &error, if refused { REFUSED } else { FAILURE });
         }
     };
@@ -103,7 +112,11 @@ async fn run_simulated(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) ->
 }
 
 async fn run_real(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> ExitCode {
-    let world = match real::world(env, &args.archive) {
+    let place = match Place::open(&args.archive, env).await {
+        Ok(place) => place,
+        Err(error) => return failed(screen, &error, REFUSED),
+    };
+    let world = match real::world(env, place) {
         Ok(world) => world,
         Err(error) => {
             let failure = matches!(error, RealError::Client(_) | RealError::Transport(_));
@@ -121,7 +134,7 @@ async fn run_real(args: &RunArgs, env: &Given<'_>, screen: &Arc<Screen>) -> Exit
 }
 
 fn banner_of(args: &RunArgs, tenant: String, simulated: Option<SimulatedBanner>) -> Banner {
-    Banner { version: env!("CARGO_PKG_VERSION"), tenant, simulated, archive: args.archive.display().to_string() }
+    Banner { version: env!("CARGO_PKG_VERSION"), tenant, simulated, archive: args.archive.to_string() }
 }
 
 /// Looks, while somebody may press Ctrl-C.
@@ -159,14 +172,14 @@ fn finish(args: &RunArgs, screen: &Screen, env: &dyn Env, outcome: &Outcome, opt
         return;
     }
     let program = match env.var("CARGO") {
+        Some(_) if cfg!(feature = "s3") => "cargo run -q -p copilot-archive --features s3 --".to_owned(),
         Some(_) => "cargo local".to_owned(),
         None => std::env::args().next().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()),
     };
-    let archive = args.archive.display().to_string();
     if outcome.stopped {
-        screen.say(&output::stopped(&program, &archive, options));
+        screen.say(&output::stopped(&program, &args.archive.to_string(), options));
     } else {
-        screen.say(&output::next(&program, &archive, options, user));
+        screen.say(&output::next(&program, &args.archive, options, user));
     }
 }
 

@@ -25,6 +25,8 @@ use crate::world::{World, producer};
 
 /// How often a run is reconciled before it counts as stuck: three rounds of users sent again, and as much once more.
 const MAX_CLOSINGS: u32 = 8;
+/// How many history runs in a row may get nowhere: the first of a heavy user may only learn how much fits into a run.
+const IDLE_RUNS: u32 = 1;
 /// How long fan-out and reconcile may take: as on AWS, where Lambda ends them.
 const INVOCATION: SignedDuration = SignedDuration::from_mins(15);
 
@@ -109,7 +111,8 @@ pub async fn look(world: &World, request: &Request, screen: &Arc<Screen>, stop: 
 
 impl<'a> Look<'a> {
     fn new(world: &'a World, screen: &'a Arc<Screen>, stop: &'a Stop) -> Self {
-        let World { graph, stores, tenant, clock, random, rules, requests_per_second, .. } = world;
+        let World { graph, place, tenant, clock, random, rules, requests_per_second } = world;
+        let stores = &place.stores;
         let queue = InProcessQueue::new(queue::Options::default(), Arc::clone(clock), Arc::clone(random));
         let shared: Arc<dyn queue::Queue> = Arc::new(queue.clone());
         Self {
@@ -159,8 +162,10 @@ impl<'a> Look<'a> {
     }
 
     async fn open(&self) -> Result<Option<Archive>, LookError> {
-        let World { stores, tenant, clock, random, .. } = self.world;
-        Archive::open(stores.clone(), *tenant, Arc::clone(clock), Arc::clone(random)).await.map_err(LookError::Open)
+        let World { place, tenant, clock, random, .. } = self.world;
+        Archive::open(place.stores.clone(), *tenant, Arc::clone(clock), Arc::clone(random))
+            .await
+            .map_err(LookError::Open)
     }
 
     /// Sends the missing users of every open run again, which counts as no round, and closes what can be closed.
@@ -181,18 +186,27 @@ impl<'a> Look<'a> {
     async fn runs(&mut self, request: &Request) -> Result<(), LookError> {
         let time = self.next_time();
         let closed = self.run(&request.payload(time), time).await?;
-        let mut remaining = match closed {
-            Some(closed) if request.is_whole_look() && request.history => closed.report.history_remaining,
+        let mut before = match closed {
+            Some(closed) if request.is_whole_look() && request.history => closed,
             _ => return Ok(()),
         };
-        while remaining > 0 && !self.stop.asked() {
+        let mut idle = 0;
+        while before.report.history_remaining > 0 && !self.stop.asked() {
             let time = self.next_time();
-            let Some(closed) = self.run(&request.history_payload(time), time).await? else { return Ok(()) };
-            let left = closed.report.history_remaining;
-            if closed.report.users.planned == 0 || left >= remaining {
+            let Some(after) = self.run(&request.history_payload(time), time).await? else { return Ok(()) };
+            if after.report.users.planned == 0 {
                 break;
             }
-            remaining = left;
+            let moved = after.report.history_remaining < before.report.history_remaining
+                || after.history_seconds < before.history_seconds;
+            idle = if moved { 0 } else { idle + 1 };
+            if idle > IDLE_RUNS {
+                let remaining = after.report.history_remaining;
+                self.complete = false;
+                self.screen.say(&format!("history  does not get on: {remaining} users remain; start again to go on\n"));
+                break;
+            }
+            before = after;
         }
         Ok(())
     }
@@ -214,7 +228,7 @@ impl<'a> Look<'a> {
         let fan_out::Answer::Planned { run_id, kind, enumerated, planned, .. } = answer else {
             return Ok(None);
         };
-        texts::put(&*self.world.stores.evidence).await?;
+        texts::put(&*self.world.place.stores.evidence).await?;
         self.screen.say(&began(run_id.as_str(), kind, enumerated, planned));
         self.read(&run_id, planned, true).await
     }
@@ -269,16 +283,16 @@ impl<'a> Look<'a> {
         };
         let segments: BTreeMap<&str, u64> =
             lines.iter().flat_map(|line| &line.segments).map(|segment| (segment.key.as_str(), segment.lines)).collect();
-        let size = |key: &&str| std::fs::metadata(self.world.folder.join(key)).map_or(0, |file| file.len());
         Ok(Closed {
             entry: ledger.n,
             sha256: ledger.sha256,
             segments: segments.len() as u64,
             lines: segments.values().sum(),
-            bytes: segments.keys().map(size).sum(),
+            bytes: segments.keys().map(|key| self.world.place.location.size(key)).sum(),
             history_start: self.world.rules.history_start,
             timed,
             unread: unread(&lines),
+            history_seconds: history_seconds(&lines),
             report,
         })
     }
@@ -314,4 +328,9 @@ impl<'a> Look<'a> {
 fn unread(lines: &[UserLine]) -> Vec<(UserId, Option<Class>)> {
     let failed = |line: &&UserLine| line.class.is_none_or(Class::is_failed);
     lines.iter().filter(failed).take(MAX_NAMED).map(|line| (line.user_id, line.class)).collect()
+}
+
+/// The sum of the instants at which the users' coverage begins: it falls while history gets on.
+fn history_seconds(lines: &[UserLine]) -> i64 {
+    lines.iter().filter_map(|line| line.covered_from).map(Timestamp::as_second).sum()
 }

@@ -8,6 +8,8 @@ use archive::records::{Counts, Report};
 use domain::{Class, Kind, Timestamp, UserId};
 use jiff::SignedDuration;
 
+use crate::location::Location;
+
 /// How many interaction requests a second Graph sustains per application and tenant.
 pub const QUOTA: f64 = 24.9;
 
@@ -54,7 +56,7 @@ pub struct Banner {
     pub tenant: String,
     /// What is simulated, if it is.
     pub simulated: Option<SimulatedBanner>,
-    /// The archive's folder.
+    /// Where the archive lies.
     pub archive: String,
 }
 
@@ -162,14 +164,16 @@ pub struct Closed {
     pub segments: u64,
     /// How many records they hold.
     pub lines: u64,
-    /// How large they are.
-    pub bytes: u64,
+    /// How large they are, where that is known.
+    pub bytes: Option<u64>,
     /// How far back history goes.
     pub history_start: Timestamp,
     /// Whether all of it was done by this process without interruption, so that its time means something.
     pub timed: bool,
     /// Some of the users that were not read, and why.
     pub unread: Vec<(UserId, Option<Class>)>,
+    /// The sum of the instants at which the users' coverage begins: it falls while history gets on.
+    pub history_seconds: i64,
 }
 
 impl Closed {
@@ -208,14 +212,14 @@ impl Closed {
             number(interactions.new),
             number(interactions.already_held)
         );
+        let bytes = self.bytes.map(|bytes| format!("   ({})", size(bytes))).unwrap_or_default();
         let _ = writeln!(
             text,
-            "  written       {} lines in {} segments = {} new + {} recovered   ({})",
+            "  written       {} lines in {} segments = {} new + {} recovered{bytes}",
             number(self.lines),
             number(self.segments),
             number(interactions.new),
-            number(interactions.recovered),
-            size(self.bytes)
+            number(interactions.recovered)
         );
         if self.report.quarantined_pages > 0 {
             let _ = writeln!(text, "  quarantine    {} pages that did not parse", self.report.quarantined_pages);
@@ -364,15 +368,20 @@ pub fn stopped(program: &str, archive: &str, options: &str) -> String {
 }
 
 /// What the reader may do next. Each line is a command that works in the folder the program was started in.
-pub fn next(program: &str, archive: &str, options: &str, user: Option<&str>) -> String {
+pub fn next(program: &str, location: &Location, options: &str, user: Option<&str>) -> String {
+    let archive = &location.to_string();
     let whom = user.map_or_else(|| "--all".to_owned(), |user| format!("--user {}", word(user)));
-    let commands = [
-        (again(program, archive, options), "again: nothing is archived twice"),
-        (format!("{program} audit{} {whom}", archive_option(archive)), "prove what is there"),
-        (
+    let query = match location {
+        Location::Folder(_) => (
             format!("(cd {} && duckdb -init duckdb.sql)", word(archive)),
             "query it: interaction, person, run, run_user, ...",
         ),
+        Location::Bucket(_) => (format!("aws s3 cp {archive}README.txt -"), "how to read and query it"),
+    };
+    let commands = [
+        (again(program, archive, options), "again: nothing is archived twice"),
+        (format!("{program} audit{} {whom}", archive_option(archive)), "prove what is there"),
+        query,
     ];
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     let mut text = String::from("\nnext\n");

@@ -45,10 +45,11 @@ fn daily() -> Closed {
         sha256: "5d41".to_owned(),
         segments: 301,
         lines: 1_310,
-        bytes: 1_149_000,
+        bytes: Some(1_149_000),
         history_start: at("2023-11-01T00:00:00Z"),
         timed: true,
         unread: Vec::new(),
+        history_seconds: 0,
     }
 }
 
@@ -153,10 +154,14 @@ daily dry run: nothing was written
     );
 }
 
+fn place(location: &str) -> Location {
+    location.parse().unwrap()
+}
+
 #[test]
 fn the_next_commands_name_the_archive_unless_it_is_the_usual_one() {
     assert_eq!(
-        next("cargo local", "./archive", "", Some("adele@contoso.com")),
+        next("cargo local", &place("./archive"), "", Some("adele@contoso.com")),
         "
 next
   cargo local                                  again: nothing is archived twice
@@ -164,9 +169,12 @@ next
   (cd ./archive && duckdb -init duckdb.sql)    query it: interaction, person, run, run_user, ...
 "
     );
-    let elsewhere = next("copilot-archive", "/tmp/a", " --seed 7", None);
+    let elsewhere = next("copilot-archive", &place("/tmp/a"), " --seed 7", None);
     assert!(elsewhere.contains("  copilot-archive --archive /tmp/a --seed 7 "), "{elsewhere}");
     assert!(elsewhere.contains("  copilot-archive audit --archive /tmp/a --all "), "{elsewhere}");
+    let bucket = next("copilot-archive", &place("s3://acme-archive/a/"), "", None);
+    assert!(bucket.contains("  copilot-archive audit --archive s3://acme-archive/a/ --all "), "{bucket}");
+    assert!(bucket.contains("  aws s3 cp s3://acme-archive/a/README.txt - ") && !bucket.contains("cd "), "{bucket}");
 }
 
 #[test]

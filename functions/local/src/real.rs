@@ -11,7 +11,8 @@ use graph::{
 use secrecy::SecretString;
 use settings::{Credential, GraphSettings, InvalidConfiguration, Place, Rules, Secret};
 
-use crate::world::{FolderError, World, folder_stores, local_rules};
+use crate::location::Place as ArchivePlace;
+use crate::world::{World, local_rules};
 
 /// The largest certificate file that is read. A PEM with a chain and a key has a few kilobytes.
 const MAX_PEM_BYTES: u64 = 64 * 1024;
@@ -22,9 +23,6 @@ pub enum RealError {
     /// The environment is wrong.
     #[error(transparent)]
     Configuration(#[from] InvalidConfiguration),
-    /// The folder is no place for an archive.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
     /// A certificate file that cannot be read.
     #[error("GRAPH_CERTIFICATE_FILE cannot be read; name a PEM file of at most {MAX_PEM_BYTES} bytes")]
     File(#[source] std::io::Error),
@@ -45,8 +43,8 @@ pub enum RealError {
     Transport(#[source] HttpTransportError),
 }
 
-/// The tenant that the environment names, with its archive in this folder. Asks nothing yet.
-pub fn world(env: &dyn Env, folder: &Path) -> Result<World, RealError> {
+/// The tenant that the environment names, with its archive in this place. Asks nothing yet.
+pub fn world(env: &dyn Env, place: ArchivePlace) -> Result<World, RealError> {
     let (settings, rules): (GraphSettings, Rules) = settings::from_env(env, Place::Local)?;
     let auth = auth(&settings.credential)?;
     // This process is the only worker, whatever the variable for their number says.
@@ -58,8 +56,7 @@ pub fn world(env: &dyn Env, folder: &Path) -> Result<World, RealError> {
         .map_err(RealError::Client)?;
     Ok(World {
         graph,
-        stores: folder_stores(folder)?,
-        folder: folder.to_owned(),
+        place,
         tenant: settings.tenant_id,
         clock,
         random,
@@ -96,7 +93,8 @@ mod tests {
 
     fn refused(env: &MapEnv) -> String {
         let folder = tempfile::tempdir().unwrap();
-        world(env, &folder.path().join("archive")).unwrap_err().to_string()
+        let place = ArchivePlace::folder(&folder.path().join("archive")).unwrap();
+        world(env, place).unwrap_err().to_string()
     }
 
     #[test]

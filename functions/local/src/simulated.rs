@@ -1,7 +1,6 @@
 //! A simulated tenant, for whoever has no account at hand: the same program over the same HTTP, with a simulated Graph on
 //! the other side of the loopback interface and a clock that runs faster.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,9 @@ use serde::Deserialize;
 use settings::{InvalidConfiguration, Pace, Place, Rules};
 use tokio::net::TcpListener;
 
+use crate::location::Place as ArchivePlace;
 use crate::output::Seen;
-use crate::world::{FolderError, World, folder_stores, local_rules};
+use crate::world::{World, local_rules};
 
 /// How many times faster than real a first look runs: a minute and a half of requests at the quota become a quarter of
 /// a minute, and two cores keep up.
@@ -79,9 +79,6 @@ pub enum SimulatedError {
     /// The environment is wrong.
     #[error(transparent)]
     Configuration(#[from] InvalidConfiguration),
-    /// The folder is no place for an archive.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
     /// The archive could not be read.
     #[error("the archive could not be read")]
     Archive(#[source] StoreError),
@@ -100,10 +97,10 @@ pub enum SimulatedError {
 }
 
 /// Serves the tenant of this seed; the rules of archiving are those of the environment.
-pub async fn contoso(seed: u64, env: &dyn domain::Env, folder: &Path) -> Result<Simulated, SimulatedError> {
+pub async fn contoso(seed: u64, env: &dyn domain::Env, place: ArchivePlace) -> Result<Simulated, SimulatedError> {
     let (rules, pace): (Rules, Pace) = settings::from_env(env, Place::Local)?;
     let tenant = Tenant::generate(&Profile::contoso(), seed);
-    start(tenant, FACTOR, rules, pace.requests_per_second, folder).await
+    start(tenant, FACTOR, rules, pace.requests_per_second, place).await
 }
 
 /// Serves this tenant on a clock that runs so many times faster than real.
@@ -112,10 +109,9 @@ pub async fn start(
     factor: f64,
     rules: Rules,
     requests_per_second: f64,
-    folder: &Path,
+    place: ArchivePlace,
 ) -> Result<Simulated, SimulatedError> {
-    let stores = folder_stores(folder)?;
-    let newest = newest_trace(&stores).await.map_err(SimulatedError::Archive)?;
+    let newest = newest_trace(&place.stores).await.map_err(SimulatedError::Archive)?;
     let starts_at = clock_start(tenant.now, newest);
     let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(starts_at, factor));
     let tenant = Arc::new(tenant);
@@ -136,16 +132,8 @@ pub async fn start(
     let random: Arc<dyn Random> = Arc::new(OsRandom);
     let graph = GraphClient::new(config, Arc::new(auth), Arc::new(transport), Arc::clone(&clock), Arc::clone(&random))
         .map_err(SimulatedError::Client)?;
-    let world = World {
-        graph,
-        stores,
-        folder: folder.to_owned(),
-        tenant: tenant.id,
-        clock,
-        random,
-        rules: local_rules(rules),
-        requests_per_second,
-    };
+    let world =
+        World { graph, place, tenant: tenant.id, clock, random, rules: local_rules(rules), requests_per_second };
     Ok(Simulated { world, simulator, starts_at, factor, server })
 }
 

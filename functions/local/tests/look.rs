@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use clap::Parser;
 use copilot_archive::audit;
 use copilot_archive::cli::{Cli, Command};
+use copilot_archive::location::Place;
 use copilot_archive::look::{self, LookError, Outcome};
 use copilot_archive::request::Request;
 use copilot_archive::screen::Screen;
 use copilot_archive::simulated::{self, Simulated};
 use copilot_archive::stop::Stop;
 use domain::{Clock, MapEnv, SystemClock, TenantId, Timestamp};
-use evidence::{Expectation, Folder, compare, verify};
+use evidence::audit::COULD_NOT_RUN;
+use evidence::{Expectation, Folder, compare, contents, verify};
 use graph_simulator::{CHAT_PLAN, Tenant, UserState};
 use jiff::SignedDuration;
 use settings::Rules;
@@ -70,7 +72,7 @@ impl Written {
 }
 
 async fn served(folder: &Path) -> Simulated {
-    simulated::start(tenant(), FACTOR, Rules::default(), 24.0, folder).await.unwrap()
+    simulated::start(tenant(), FACTOR, Rules::default(), 24.0, Place::folder(folder).unwrap()).await.unwrap()
 }
 
 fn everything() -> Request {
@@ -88,11 +90,19 @@ async fn looked(simulated: &Simulated, request: &Request) -> (Result<Outcome, Lo
 
 /// An audit's exit code.
 fn audited(folder: &Path, whom: &[&str]) -> u8 {
-    let folder = folder.display().to_string();
-    let words = ["copilot-archive", "audit", "--archive", &folder];
+    let archive = folder.display().to_string();
+    let words = ["copilot-archive", "audit", "--archive", &archive];
     let cli = Cli::try_parse_from(words.iter().chain(whom)).unwrap();
     let Some(Command::Audit(args)) = cli.command else { unreachable!("the words say audit") };
-    audit::run(&args, &MapEnv::default(), &SystemClock, &Screen::to(Box::new(std::io::sink())))
+    audit::run_of(&Folder::new(folder), &args, &MapEnv::default(), &SystemClock, &Screen::to(Box::new(std::io::sink())))
+}
+
+/// What the instructions in a bag print, run as a person would.
+fn verified(bag: &Path) -> String {
+    let page = std::fs::read_to_string(bag.join("data/HOW-TO-VERIFY.txt")).unwrap();
+    let lines: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let output = std::process::Command::new("bash").args(["-c", &lines.join("\n")]).current_dir(bag).output();
+    String::from_utf8(output.expect("bash, sha256sum, zstd and jq are needed: install them").stdout).unwrap()
 }
 
 /// The archive is whole, and holds what the tenant showed and nothing else.
@@ -122,6 +132,16 @@ async fn a_first_look_archives_everything_and_a_second_one_nothing_new() {
     }
     let user = first.simulator.tenant().users()[8].id.to_string();
     assert_eq!(audited(&archive, &["--user", &user]), 0);
+    let bag = folder.path().join("bag");
+    assert_eq!(audited(&archive, &["--user", &user, "--bag", bag.to_str().unwrap()]), 0);
+    let said = verified(&bag);
+    assert!((1..=8).all(|n| said.contains(&format!("{n} good: "))), "{said}");
+    let held = &contents(&Folder::new(&archive), &first.simulator.tenant().id.to_string()).unwrap()[&user];
+    assert_eq!(std::fs::read_to_string(bag.join("data/records.jsonl")).unwrap().lines().count(), held.len());
+    // An archive holds nothing that is not of its format.
+    let inside = archive.join("new/bag");
+    assert_eq!(audited(&archive, &["--user", &user, "--bag", inside.to_str().unwrap()]), COULD_NOT_RUN);
+    assert!(!archive.join("new").exists());
     // Two users are licensed, and Graph shows nothing of them.
     assert_eq!(audited(&archive, &["--all"]), 1);
     let ended = first.world.clock.now();

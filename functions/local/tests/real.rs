@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use copilot_archive::location::Place;
 use copilot_archive::look::look;
 use copilot_archive::real;
 use copilot_archive::request::Request;
@@ -37,7 +38,7 @@ fn environment(tenant: &Tenant, server: &Server, secret: &str) -> MapEnv {
 }
 
 async fn looked(env: &MapEnv, folder: &Path) -> Result<bool, String> {
-    let world = real::world(env, folder).unwrap();
+    let world = real::world(env, Place::folder(folder).unwrap()).unwrap();
     let request =
         Request { users: Vec::new(), from: None, to: None, lookback_hours: None, history: false, dry_run: false };
     let screen = Arc::new(Screen::to(Box::new(std::io::sink())));

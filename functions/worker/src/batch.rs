@@ -270,7 +270,7 @@ async fn read_user(
     let mut read = Vec::with_capacity(tasks.len());
     for task in tasks {
         let ended = match runs.get(&task.message.run_id) {
-            Some(run) => Some(user::read(&task.message, run, attempt).await),
+            Some(run) => Some(Box::pin(user::read(&task.message, run, attempt)).await),
             None => None,
         };
         read.push((task, ended));

@@ -18,6 +18,9 @@ pub(crate) const HOPS: u32 = 16;
 /// costs next to no requests, and most users' runs cost no put.
 const STALE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// Ids of failed requests that a line keeps: enough for a support case, and a bound for a line of many pieces.
+const REQUEST_IDS: usize = 16;
+
 /// What the users of one invocation share.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
@@ -77,10 +80,11 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
         }
     };
     let checkpoint = &handle.checkpoint;
-    let mut progress = match checkpoint.run(&message.run_id) {
-        Some(known) => known.clone(),
-        None => RunProgress { before: checkpoint.coverage, ..RunProgress::new(message.run_id.clone()) },
-    };
+    let mut progress =
+        checkpoint.run(&message.run_id).cloned().unwrap_or_else(|| RunProgress::new(message.run_id.clone()));
+    if progress.window.is_none() {
+        progress.before = checkpoint.coverage;
+    }
     if let Some(class) = progress.ended {
         let line = named(line, &progress, &[], checkpoint.coverage, attempt);
         return Ended { outcome: Outcome::Ended(class), line };
@@ -111,7 +115,7 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
     let log = attempt.archive.log_writer(message.user_id, &message.run_id, &attempt.id, &handle);
     let sets_first_coverage = run.kind != Kind::History && run.from.is_none();
     let reading =
-        Reading { message, attempt, sets_first_coverage, handle, progress, pieces, log, line, finished: false };
+        Reading { message, run, attempt, sets_first_coverage, handle, progress, pieces, log, line, finished: false };
     reading.through(whole).await
 }
 
@@ -145,6 +149,7 @@ fn length_of_earlier_runs(runs: &[RunProgress], whole: Window) -> Option<u64> {
 /// A user in the course of being read.
 struct Reading<'a> {
     message: &'a Message,
+    run: &'a RunFile,
     attempt: &'a Attempt<'a>,
     sets_first_coverage: bool,
     handle: CheckpointHandle,
@@ -165,6 +170,10 @@ impl Reading<'_> {
             let now = self.attempt.deps.clock.now();
             if self.message.not_after.is_some_and(|not_after| now >= not_after) {
                 break Outcome::Ended(self.class_of_what_was_read());
+            }
+            if let Some(resumes) = self.progress.not_before.filter(|not_before| *not_before > now) {
+                // Another process was told; this one knows only from the checkpoint.
+                break self.wait(whole, resumes, now);
             }
             if self.attempt.deadline.passed(now) {
                 break self.hand_over(whole, now, true);
@@ -202,7 +211,11 @@ impl Reading<'_> {
                     if self.message.not_after.is_some_and(time_is_over) {
                         break Outcome::Ended(self.class_of_what_was_read());
                     }
-                    break self.hand_over(whole, resumes, until.is_none());
+                    self.progress.not_before = until;
+                    break match until {
+                        Some(_) => self.wait(whole, resumes, now),
+                        None => self.hand_over(whole, now, true),
+                    };
                 }
                 Err(error) => break self.storage_failed(&error),
             }
@@ -238,8 +251,13 @@ impl Reading<'_> {
                 Err(error) => break self.judge(error).await,
             }
         };
+        let asked_graph = pages.tally().requests() > 0;
         count(&mut self.line, pages.tally());
-        let asked = asked?;
+        let asked = match asked? {
+            // Without a token, say. No piece is at fault that was not asked for.
+            Asked::Failed(failure) if !asked_graph => Asked::Abandoned(failure),
+            asked => asked,
+        };
         self.log.flush().await?;
         Ok(asked)
     }
@@ -280,11 +298,21 @@ impl Reading<'_> {
 
     /// The class when a history run's time is over: a user counts what its finished pieces read.
     fn class_of_what_was_read(&self) -> Class {
-        match (self.pieces.in_order(), self.pieces.failed()) {
+        // Also what failed in an earlier attempt, as long as nobody has read further.
+        let earlier = self.progress.failed.filter(|_| self.progress.read == self.pieces.in_order());
+        match (self.pieces.in_order(), self.pieces.failed().or(earlier)) {
             (_, Some(failure)) => Class::Failed(failure),
             (None, None) => Class::Deferred,
             (Some(_), None) => self.class(),
         }
+    }
+
+    /// Hands over until Graph may be asked again, which is no lack of progress; but not for ever.
+    fn wait(&self, whole: Window, resumes: Timestamp, now: Timestamp) -> Outcome {
+        if self.message.not_after.is_some_and(|not_after| resumes >= not_after) {
+            return Outcome::Ended(self.class_of_what_was_read());
+        }
+        self.hand_over(whole, resumes, now >= self.run.deadline)
     }
 
     fn hand_over(&self, whole: Window, resumes: Timestamp, counts: bool) -> Outcome {
@@ -304,6 +332,10 @@ impl Reading<'_> {
 
     /// Brings the run's line and the coverage up to what was read.
     fn note(&mut self) {
+        if self.progress.read != self.pieces.in_order() {
+            self.progress.failed = None;
+        }
+        self.progress.failed = self.pieces.failed().or(self.progress.failed);
         self.progress.read = self.pieces.in_order();
         self.progress.other_windows = self.pieces.beyond().to_vec();
         self.progress.piece_seconds = self.pieces.length().and_then(|length| u64::try_from(length.as_secs()).ok());
@@ -337,19 +369,26 @@ impl Reading<'_> {
         let checkpoint = &mut self.handle.checkpoint;
         checkpoint.coverage = coverage;
         self.log.update(checkpoint, now);
-        checkpoint.run_mut(&self.message.run_id).clone_from(&self.progress);
+        // Together with what another attempt at this run has stored meanwhile.
+        let line = checkpoint.run_mut(&self.message.run_id);
+        let stored = std::mem::replace(line, self.progress.clone());
+        line.merge(stored);
         self.attempt.archive.save(&mut self.handle, self.attempt.deps.rules.overlap).await
     }
 
     /// Whether the checkpoint has to be put at the end. Most users of a daily run showed nothing new: they cost no put.
     fn must_save(&self, outcome: &Outcome) -> bool {
-        let Outcome::Ended(class) = outcome else { return true };
         let known = &self.handle.checkpoint;
         let in_progress = known.run(&self.message.run_id).is_some();
+        let Outcome::Ended(class) = outcome else {
+            return !in_progress || !self.line.requests.is_empty();
+        };
         // What a history run that was cut off has learnt of the length that fits is worth a put.
         let cut_off = *class == Class::Deferred && self.pieces.length().is_some();
-        if in_progress || cut_off || self.has_learnt() || (class.is_failed() && (self.finished || self.progress.shown))
-        {
+        // A history run must remember what failed until its time is over.
+        let to_be_remembered =
+            class.is_failed() && (self.finished || self.progress.shown || self.message.not_after.is_some());
+        if in_progress || cut_off || to_be_remembered || self.has_learnt() {
             return true;
         }
         match (known.coverage, self.coverage()) {
@@ -445,7 +484,8 @@ fn count(line: &mut ReceiptLine, tally: &Tally) {
         *line.requests.entry(status.clone()).or_default() += requests;
     }
     line.retries += tally.retries;
-    line.request_ids.extend(tally.failed_request_ids.iter().cloned());
+    let room = REQUEST_IDS.saturating_sub(line.request_ids.len());
+    line.request_ids.extend(tally.failed_request_ids.iter().take(room).cloned());
 }
 
 /// Logs what went wrong for a user, once, where it is handled.

@@ -14,7 +14,7 @@ use crate::error::ArchiveError;
 use crate::log::ItemHash;
 use crate::records::FORMAT;
 use crate::store::{ETag, Object, PutIfMatch, PutNew, StoreError, StoreErrorKind};
-use crate::{Archive, Month, RunProgress, layout};
+use crate::{Archive, Month, RunProgress, RunSegment, layout};
 
 /// How many runs a checkpoint remembers a user's line of: two days of all four kinds.
 const MAX_RUNS: usize = 8;
@@ -139,6 +139,18 @@ impl Checkpoint {
             self.runs.len() - 1
         });
         &mut self.runs[position]
+    }
+
+    /// Notes a segment in the line of the run that put it, unless that has ended. A run without a line gets one only while
+    /// no other has to make room: a log that is read as a whole names every run that ever put something there.
+    pub(crate) fn note_segment(&mut self, run: &RunId, segment: &RunSegment) {
+        if self.run(run).is_none() && self.runs.len() >= MAX_RUNS / 2 {
+            return;
+        }
+        let line = self.run_mut(run);
+        if line.ended.is_none() && line.segments.iter().all(|known| known.key != segment.key) {
+            line.segments.push(segment.clone());
+        }
     }
 
     /// Takes in a checkpoint that another writer stored.

@@ -81,6 +81,7 @@ pub struct LogWriter {
     logs: BTreeMap<Month, Log>,
     counts: LogCounts,
     segments: Vec<RunSegment>,
+    met_of_others: Vec<(RunId, RunSegment)>,
     interrupted: bool,
 }
 
@@ -134,6 +135,7 @@ impl Archive {
             logs: BTreeMap::new(),
             counts: LogCounts::default(),
             segments: Vec::new(),
+            met_of_others: Vec::new(),
             interrupted: false,
         }
     }
@@ -186,7 +188,13 @@ impl LogWriter {
     }
 
     /// Writes what is now known of the logs back into a checkpoint, as far as checkpoints keep it.
+    ///
+    /// A segment of another run is noted in that run's line: once its items are known here, no writer of that run meets it
+    /// any more, and its receipts would not name it.
     pub fn update(&self, checkpoint: &mut Checkpoint, now: Timestamp) {
+        for (run, segment) in &self.met_of_others {
+            checkpoint.note_segment(run, segment);
+        }
         for (month, log) in &self.logs {
             checkpoint.learn(*month, log.known.clone());
         }
@@ -248,17 +256,22 @@ impl LogWriter {
         Ok(KnownLog { next: highest + 1, items })
     }
 
-    /// Reads a segment that somebody put, and remembers it if it is another attempt's of this run. This attempt's own
-    /// segments are counted where they were put, if they were.
+    /// Reads a segment that somebody put, and remembers it if it is another attempt's. This attempt's own segments are
+    /// counted where they were put, if they were.
     fn meet(&mut self, key: &str, bytes: &Bytes) -> Result<Segment, ArchiveError> {
         let segment = Segment::read(bytes).map_err(|_| ArchiveError::undecodable(key))?;
-        if segment.run == self.run && segment.attempt != self.attempt {
-            self.remember(RunSegment {
+        if segment.attempt != self.attempt {
+            let met = RunSegment {
                 key: key.to_owned(),
                 lines: segment.lines,
                 sha256: jsonl::sha256_hex(bytes),
                 attempt_id: segment.attempt.clone(),
-            });
+            };
+            if segment.run == self.run {
+                self.remember(met);
+            } else {
+                self.met_of_others.push((segment.run.clone(), met));
+            }
         }
         Ok(segment)
     }

@@ -1,6 +1,6 @@
 //! How far a user is in a run: what a further attempt goes on from.
 
-use domain::{AttemptId, Class, Coverage, RunId, Window};
+use domain::{AttemptId, Class, Coverage, Failure, RunId, Timestamp, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::records::{QuarantineRef, class_names};
@@ -33,6 +33,12 @@ pub struct RunProgress {
     pub other_windows: Vec<Window>,
     /// Whether any page showed an item, be it one of a piece that was not read to its end.
     pub shown: bool,
+    /// Why the piece at the end of `read` failed, until one is read there.
+    #[serde(default, with = "failure_name")]
+    pub failed: Option<Failure>,
+    /// Graph asked not to be asked for this user before this time.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
     /// How the user's part of the run ended, once it has; written as `class` and `reason`.
     #[serde(flatten, with = "class_names")]
     pub ended: Option<Class>,
@@ -54,6 +60,8 @@ impl RunProgress {
             read: None,
             other_windows: Vec::new(),
             shown: false,
+            failed: None,
+            not_before: None,
             ended: None,
             piece_seconds: None,
             segments: Vec::new(),
@@ -70,12 +78,13 @@ impl RunProgress {
         let length = |read: Option<Window>| read.map(Window::length);
         let (ours, theirs) = (length(self.read), length(stored.read));
         if theirs > ours {
-            // Whoever read further knows how long the next piece may be.
+            // Whoever read further knows whether the piece there failed, and how long the next one may be.
             let lost = std::mem::replace(&mut self.read, stored.read);
-            self.piece_seconds = stored.piece_seconds;
+            (self.failed, self.piece_seconds) = (stored.failed, stored.piece_seconds);
             self.keep_beyond(lost);
         } else {
             if theirs == ours {
+                self.failed = stored.failed.or(self.failed);
                 self.piece_seconds = self.piece_seconds.min(stored.piece_seconds).or(self.piece_seconds);
             }
             self.keep_beyond(stored.read);
@@ -84,6 +93,7 @@ impl RunProgress {
             self.keep_beyond(Some(window));
         }
         self.shown |= stored.shown;
+        self.not_before = self.not_before.max(stored.not_before);
         self.ended = [self.ended, stored.ended].into_iter().flatten().min();
         for segment in stored.segments {
             if self.segments.iter().all(|known| known.key != segment.key) {
@@ -103,6 +113,28 @@ impl RunProgress {
         if !self.read.iter().chain(&self.other_windows).any(holds) {
             self.other_windows.push(window);
             self.other_windows.sort_by_key(|window| (window.from(), window.to()));
+        }
+    }
+}
+
+/// A failure as the name it has in receipts.
+mod failure_name {
+    use std::borrow::Cow;
+
+    use domain::{Class, Failure};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(failure: &Option<Failure>, serializer: S) -> Result<S::Ok, S::Error> {
+        failure.and_then(|failure| Class::Failed(failure).reason().map(str::to_owned)).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Failure>, D::Error> {
+        match Option::<Cow<'de, str>>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(name) => match Class::from_names("failed", Some(&name)) {
+                Ok(Class::Failed(failure)) => Ok(Some(failure)),
+                _ => Err(D::Error::custom("is no reason of this format")),
+            },
         }
     }
 }
@@ -136,6 +168,19 @@ mod tests {
         assert!(text.contains(r#""class":"unavailable","reason":"gone""#), "{text}");
         assert_eq!(serde_json::from_str::<RunProgress>(&text).unwrap(), progress);
         assert!(serde_json::from_str::<RunProgress>(&text.replace("gone", "new-reason")).is_err());
+    }
+
+    #[test]
+    fn a_failure_is_known_until_somebody_reads_further() {
+        let failed = RunProgress { failed: Some(Failure::BadPage), ..line(window(0, 5)) };
+        for (mut one, other) in [(failed.clone(), line(window(0, 5))), (line(window(0, 5)), failed.clone())] {
+            one.merge(other);
+            assert_eq!(one.failed, Some(Failure::BadPage));
+        }
+        for (mut one, other) in [(failed.clone(), line(window(0, 6))), (line(window(0, 6)), failed.clone())] {
+            one.merge(other);
+            assert_eq!(one.failed, None);
+        }
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub(crate) fn parse(body: Vec<u8>) -> Result<Parsed, GraphError> {
     }
     let text = String::from_utf8(body).map_err(|error| bad(PageFault::NotUtf8, error.into_bytes()))?;
     let (items, next_link) = match serde_json::from_str::<Envelope<'_>>(&text) {
+        Ok(Envelope { error: Some(_), .. }) => return Err(bad(PageFault::NotAPage, text.into_bytes())),
         Ok(envelope) if envelope.value.0.len() > ITEMS_CAP => return Err(GraphError::TooLarge),
         Ok(envelope) => {
             let start = text.as_ptr() as usize;
@@ -112,6 +113,9 @@ struct Envelope<'a> {
     next_link: Option<Cow<'a, str>>,
     #[serde(borrow)]
     value: Items<'a>,
+    /// An answer that speaks of an error is none, whatever its status and its `value` say.
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 /// The elements of an array as they stand in the text; one more than the cap tells that there are too many.
@@ -228,6 +232,7 @@ mod tests {
             r#"{"value":[],"@odata.nextLink":"a","@odata.nextLink":"b"}"#,
             r#"{"value":[],"@odata.nextLink":null,"@odata.nextLink":"b"}"#,
             r#"{"error":{"code":"x"}}"#,
+            r#"{"value":[],"error":{"code":"x"}}"#,
         ] {
             assert_eq!(fault(body.as_bytes()), PageFault::NotAPage, "{body}");
         }

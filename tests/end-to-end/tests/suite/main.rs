@@ -8,6 +8,7 @@ mod faults;
 mod first_runs;
 mod history;
 mod quota;
+mod regressions;
 mod verbatim;
 
 use domain::{TenantId, Timestamp, UserId};

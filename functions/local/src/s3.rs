@@ -1,0 +1,81 @@
+//! An archive in a bucket, by the clients and limits of the functions.
+
+use std::fmt;
+use std::sync::Arc;
+
+use archive::Stores;
+use archive::store::{Store, StoreError};
+use aws::{Clients, NoRegion};
+use domain::{Env, OsRandom, SystemClock};
+use evidence::{Source, SourceError, is_key};
+use settings::{S3Address, StateBucket};
+use tokio::runtime::Handle;
+
+use crate::location::{Location, Place, PlaceError};
+
+async fn clients() -> Result<Clients, NoRegion> {
+    Box::pin(Clients::load(Arc::new(SystemClock), Arc::new(OsRandom))).await
+}
+
+/// The place at this address; `STATE_BUCKET` may name another bucket for the state.
+pub async fn place(address: &S3Address, env: &dyn Env) -> Result<Place, PlaceError> {
+    let state: StateBucket = settings::from_env(env, settings::Place::Local)?;
+    Ok(place_of(&clients().await?, address, &state))
+}
+
+/// The place that these clients reach.
+pub fn place_of(clients: &Clients, address: &S3Address, state: &StateBucket) -> Place {
+    let store = |bucket: &String| Arc::new(clients.store(bucket, &address.prefix));
+    let stores = Stores { evidence: store(&address.bucket), state: store(state.0.as_ref().unwrap_or(&address.bucket)) };
+    Place { location: Location::Bucket(address.clone()), stores }
+}
+
+/// Reads a store for an auditor, who asks for one object after the other and waits for each. How large an object may be and
+/// how long it may take are the store's limits. The runtime has to have more than one thread: the one that asks waits.
+pub struct Bridge {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+}
+
+impl Bridge {
+    /// Reads this store by means of the runtime that it is made in.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, runtime: Handle::current() }
+    }
+
+    /// Reads the archive at this address.
+    pub async fn open(address: &S3Address) -> Result<Self, NoRegion> {
+        Ok(Self::new(place_of(&clients().await?, address, &StateBucket::default()).stores.evidence))
+    }
+
+    fn wait<T>(
+        &self,
+        operation: &'static str,
+        key: &str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, SourceError> {
+        tokio::task::block_in_place(|| self.runtime.block_on(call))
+            .map_err(|error| SourceError::new(operation, key, error))
+    }
+}
+
+impl Source for Bridge {
+    fn list(&self, prefix: &str) -> Result<Vec<String>, SourceError> {
+        let mut keys = self.wait("list", prefix, self.store.list(prefix))?;
+        keys.retain(|key| is_key(key));
+        Ok(keys)
+    }
+
+    fn read(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        if !is_key(key) {
+            return Ok(None);
+        }
+        Ok(self.wait("read", key, self.store.get(key))?.map(|object| object.bytes.into()))
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").field("store", &self.store).finish_non_exhaustive()
+    }
+}
