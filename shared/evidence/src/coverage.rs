@@ -104,6 +104,13 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Reason {
+    /// Whether it is Graph's own answer that there is nothing it would show.
+    fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Class(class) if class.starts_with("unavailable("))
+    }
+}
+
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -261,6 +268,15 @@ pub(crate) fn cover(asked: Window, outcomes: &[Outcome]) -> Coverage {
     gaps.extend(healed_gaps(asked, outcomes));
     gaps.sort_by_key(|gap| gap.window);
     Coverage { asked, intervals: intervals.collect(), gaps }
+}
+
+/// Whether every open gap is there because Graph said that there is nothing it would show. Whom every run so far was told so
+/// of has no coverage that history could go back from, so what no run was to read is there for the same reason.
+pub(crate) fn graph_said_so(coverage: &Coverage, outcomes: &[Outcome]) -> bool {
+    let unavailable = |outcome: &Outcome| outcome.fault.as_ref().is_some_and(Reason::is_unavailable);
+    let always = outcomes.iter().filter(|outcome| outcome.is_planned()).all(unavailable);
+    let explained = |reason: &Reason| reason.is_unavailable() || (always && *reason == Reason::NoRun);
+    coverage.open().all(|gap| gap.reasons.keys().all(explained))
 }
 
 /// How many of the windows hold the instant of the interval that the fewest hold.

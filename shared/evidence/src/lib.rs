@@ -27,5 +27,5 @@ pub use coverage::{Coverage, Window, coverage};
 pub use finding::{Code, Finding, MAX_FINDINGS_PER_CODE, Numbers, Severity, Verdict};
 pub use people::{Licensed, Names, People, Person, people};
 pub use read::{Closing, Stored, ledger, lines, records, segments, sha256};
-pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError};
+pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError, is_key};
 pub use verify::{Expectation, verify};

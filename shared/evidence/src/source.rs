@@ -33,10 +33,16 @@ impl SourceError {
     }
 }
 
+/// Whether a key could be one of the format's. What else lies beside an archive, desktop litter, a writer's temporary file
+/// or a folder's marker in a bucket, is neither listed nor read; and no key that a hostile receipt names leads elsewhere.
+pub fn is_key(key: &str) -> bool {
+    !key.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.contains(['\\', '\0']))
+}
+
 /// A readable copy of an archive. Keys are relative to the archive's root. It is only ever listed and read, so a
 /// read-only mount, a copy on a stick or a role with list and get will do.
 pub trait Source: Send + Sync {
-    /// All keys that begin with the prefix, in any order.
+    /// All keys that begin with the prefix and for which [`is_key`] holds, in any order.
     fn list(&self, prefix: &str) -> Result<Vec<String>, SourceError>;
 
     /// The object's bytes; `None` if there is none. A refusal is an error, never `None`.
@@ -93,8 +99,7 @@ impl Source for Folder {
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        // A receipt is hostile until proven: no key it names may lead out of the folder.
-        if key.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.contains(['\\', '\0'])) {
+        if !is_key(key) {
             return Ok(None);
         }
         let path = self.root.join(key);

@@ -5,6 +5,7 @@
 mod support;
 
 use evidence::audit::{Request, Summary, Whom, parse_head};
+use evidence::coverage::Reason;
 use evidence::{Answer, AuditError, AuditReport, Memory, audit, verify};
 use serde_json::json;
 use support::*;
@@ -179,6 +180,31 @@ fn an_audit_of_all_lists_only_those_with_an_open_gap() {
         &page(&report),
         "users 2 users = 0 without a gap + 0 with gaps read later + 2 with an open gap; 0 in no run at the end, asked up to their last",
     );
+}
+
+#[test]
+fn open_gaps_that_are_graphs_own_answer_are_counted_as_such() {
+    let mut builder = Builder::new();
+    for date in ["2026-11-23", "2026-11-24"] {
+        let mut run = Run::daily(date);
+        run.roster = vec![roster_line(ADELE, "a", None), roster_line(BIANCA, "b", None)];
+        let lines = [(ADELE, "unavailable(no-licence)"), (BIANCA, "failed(server-error)")];
+        let lines = lines.map(|(user, class)| line(&run.id, &attempt(1), user, class, ("", ""), (0, 0)));
+        run.receipts = vec![(attempt(1), lines.to_vec())];
+        builder.close(&run);
+    }
+    let mut early = request(Whom::All);
+    early.from = Some("2026-11-19T00:00:00Z".parse().unwrap());
+    let report = audit(&builder.memory, &early).unwrap();
+    assert!(report.integrity.is_intact(), "{:?}", report.integrity.findings);
+    assert_eq!(report.answer, Answer::OpenGap);
+    assert_eq!(report.summary, Summary { users: 2, with_open_gap: 2, unavailable: 1, ..Summary::default() });
+    assert_line(
+        &page(&report),
+        "of the 2 with an open gap 1 are unavailable: Graph said so, in every run that should have read them",
+    );
+    // No run was to read what lies before the first one, and history goes back from what was covered: nothing was.
+    assert!(report.users[0].coverage.open().any(|gap| gap.reasons.contains_key(&Reason::NoRun)));
 }
 
 #[test]

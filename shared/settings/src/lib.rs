@@ -20,7 +20,7 @@ mod variables;
 
 use std::fmt;
 
-pub use aws::AwsSettings;
+pub use aws::{AwsSettings, S3Address, S3AddressError, StateBucket};
 pub use graph::{ApiVersion, Cloud, Credential, GraphSettings, Pace, Secret};
 pub use reader::Reader;
 pub use rules::Rules;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::archive::{self, Archive, ReadError};
 use crate::contents::logs;
-use crate::coverage::{Coverage, Window, cover, histories};
+use crate::coverage::{Coverage, Window, cover, graph_said_so, histories};
 use crate::finding::{Code, Verdict};
 use crate::people::{People, Person, people};
 use crate::source::Source;
@@ -147,6 +147,9 @@ pub struct Summary {
     pub users: u64,
     /// Those with an open gap.
     pub with_open_gap: u64,
+    /// Of those with an open gap: who has none but for Graph's answer that there is nothing it would show. Nothing was read
+    /// of them, so the gap is one; reading again does not help as long as Graph says so.
+    pub unavailable: u64,
     /// Those whose every gap was read later.
     pub with_healed_gap: u64,
     /// Of all: those whose last run was before the range's end; their time is asked for up to that run.
@@ -235,6 +238,7 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
             let coverage = cover(asked_of, outcomes);
             let open = coverage.open().next().is_some();
             report.summary.with_open_gap += u64::from(open);
+            report.summary.unavailable += u64::from(open && graph_said_so(&coverage, outcomes));
             report.summary.with_healed_gap += u64::from(!open && !coverage.gaps.is_empty());
             if !all || (open && report.users.len() < MAX_LISTED) {
                 let keys = logs.get(&person.user_id).map(Vec::as_slice).unwrap_or_default();

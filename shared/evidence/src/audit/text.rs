@@ -105,7 +105,15 @@ impl AuditReport {
             "{} users = {whole} without a gap + {} with gaps read later + {} with an open gap; {} in no run at the end, asked up to their last",
             summary.users, summary.with_healed_gap, summary.with_open_gap, summary.left
         );
-        entry(page, "users", &users)
+        entry(page, "users", &users)?;
+        if summary.unavailable == 0 {
+            return Ok(());
+        }
+        let unavailable = format!(
+            "of the {} with an open gap {} are unavailable: Graph said so, in every run that should have read them",
+            summary.with_open_gap, summary.unavailable
+        );
+        entry(page, "", &unavailable)
     }
 
     fn write_integrity(&self, page: &mut String) -> fmt::Result {
