@@ -112,20 +112,21 @@ pub(crate) fn read_month<E: From<ReadError>>(
 }
 
 fn pages(mut messages: Vec<Message>, asked: Window) -> Vec<Page> {
-    let rows: Vec<Fetched> = messages
-        .iter()
-        .map(|message| Fetched { interaction: message.row.clone(), fetched_at: message.fetched_at })
-        .collect();
+    let rows: Vec<Fetched<'_>> =
+        messages.iter().map(|message| Fetched { interaction: &message.row, fetched_at: message.fetched_at }).collect();
     let arranged = arrange(&rows);
-    for (at, place) in arranged.places.iter().enumerate() {
+    let repeats = arranged.places.iter().map(|place| {
+        let other = rows.get(place.near_duplicate_of?)?.interaction;
+        Some(other.id.clone().unwrap_or_default())
+    });
+    let repeats: Vec<Option<String>> = repeats.collect();
+    for ((message, place), repeats) in messages.iter_mut().zip(&arranged.places).zip(repeats) {
         let turn = place.turn.and_then(|turn| arranged.turns.get(turn));
-        let row = &rows[at].interaction;
-        let interim = row.is_interim.then_some("interim");
+        let interim = message.row.is_interim.then_some("interim");
         let of_turn = turn.and_then(|turn| turn.automatic_reason);
-        messages[at].folded = row.automatic_reason.or(of_turn).or(interim);
-        messages[at].paired_by = turn.map(|turn| turn.paired_by);
-        messages[at].repeats =
-            place.near_duplicate_of.map(|other| rows[other].interaction.id.clone().unwrap_or_default());
+        message.folded = message.row.automatic_reason.or(of_turn).or(interim);
+        message.paired_by = turn.map(|turn| turn.paired_by);
+        message.repeats = repeats;
     }
     group(with_earlier(messages, &arranged.places), asked)
 }

@@ -11,10 +11,10 @@ use crate::interaction::{Interaction, Role};
 pub const NEAR_DUPLICATE: SignedDuration = SignedDuration::from_secs(5);
 
 /// An interaction and when it was fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetched<'a> {
     /// The interaction.
-    pub interaction: Interaction,
+    pub interaction: &'a Interaction,
     /// When it was.
     pub fetched_at: Timestamp,
 }
@@ -80,7 +80,7 @@ pub struct Arrangement {
 }
 
 /// Arranges the interactions of one user.
-pub fn arrange(items: &[Fetched]) -> Arrangement {
+pub fn arrange(items: &[Fetched<'_>]) -> Arrangement {
     let mut places = versions(items);
     let mut order: Vec<usize> = (0..items.len()).filter(|at| places[*at].is_latest).collect();
     order.sort_by(|a, b| time_order(items, *a).cmp(&time_order(items, *b)));
@@ -90,14 +90,14 @@ pub fn arrange(items: &[Fetched]) -> Arrangement {
 }
 
 /// Undated interactions first, then by time; at one time prompts first, then by id.
-fn time_order(items: &[Fetched], at: usize) -> (Option<Timestamp>, Role, usize, &str, usize) {
-    let item = &items[at].interaction;
+fn time_order<'a>(items: &[Fetched<'a>], at: usize) -> (Option<Timestamp>, Role, usize, &'a str, usize) {
+    let item = items[at].interaction;
     let id = item.id.as_deref().unwrap_or_default();
     (item.created_at, item.role, id.len(), id, at)
 }
 
 /// Texts with one session and id are versions of one item; without both, a text is an item of its own.
-fn versions(items: &[Fetched]) -> Vec<Place> {
+fn versions(items: &[Fetched<'_>]) -> Vec<Place> {
     let mut keys: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     let mut places = vec![Place { version_no: 1, is_latest: true, near_duplicate_of: None, turn: None }; items.len()];
     for (at, item) in items.iter().enumerate() {
@@ -119,10 +119,10 @@ fn versions(items: &[Fetched]) -> Vec<Place> {
     places
 }
 
-fn near_duplicates(items: &[Fetched], order: &[usize], places: &mut [Place]) {
+fn near_duplicates(items: &[Fetched<'_>], order: &[usize], places: &mut [Place]) {
     let mut last: HashMap<(&str, Role, &str), (usize, Timestamp)> = HashMap::new();
     for at in order {
-        let item = &items[*at].interaction;
+        let item = items[*at].interaction;
         let (Some(session), Some(text), Some(time)) = (&item.session_id, &item.text, item.created_at) else { continue };
         if text.is_empty() {
             continue;
@@ -136,11 +136,11 @@ fn near_duplicates(items: &[Fetched], order: &[usize], places: &mut [Place]) {
     }
 }
 
-fn turns(items: &[Fetched], order: &[usize], places: &mut [Place]) -> Vec<Turn> {
+fn turns(items: &[Fetched<'_>], order: &[usize], places: &mut [Place]) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut by_request: HashMap<&str, usize> = HashMap::new();
     for at in order.iter().filter(|at| items[**at].interaction.role == Role::Prompt) {
-        let item = &items[*at].interaction;
+        let item = items[*at].interaction;
         let known = item.request_id.as_deref().and_then(|request| by_request.get(request)).copied();
         let turn = known.unwrap_or_else(|| begin(&mut turns, item));
         if let Some(request) = &item.request_id {
@@ -152,7 +152,7 @@ fn turns(items: &[Fetched], order: &[usize], places: &mut [Place]) -> Vec<Turn> 
     // The latest prompt before, in the order of time.
     let mut latest: HashMap<&str, usize> = HashMap::new();
     for at in order {
-        let item = &items[*at].interaction;
+        let item = items[*at].interaction;
         let session = item.session_id.as_deref();
         match item.role {
             Role::Prompt => {
@@ -196,8 +196,8 @@ fn begin(turns: &mut Vec<Turn>, first: &Interaction) -> usize {
     turns.len() - 1
 }
 
-fn finish(items: &[Fetched], turn: &mut Turn) {
-    let item = |at: &usize| &items[*at].interaction;
+fn finish(items: &[Fetched<'_>], turn: &mut Turn) {
+    let item = |at: &usize| items[*at].interaction;
     turn.prompted_at = turn.prompts.iter().find_map(|at| item(at).created_at);
     let answer = turn.answers.iter().find(|at| !item(at).is_interim).or(turn.answers.first());
     turn.answered_at = answer.and_then(|at| item(at).created_at);
@@ -206,7 +206,7 @@ fn finish(items: &[Fetched], turn: &mut Turn) {
     turn.automatic_reason = reasons.and_then(|reasons| reasons.first().copied());
 }
 
-fn in_order_of_time(items: &[Fetched], turns: Vec<Turn>, places: &mut [Place]) -> Vec<Turn> {
+fn in_order_of_time(items: &[Fetched<'_>], turns: Vec<Turn>, places: &mut [Place]) -> Vec<Turn> {
     let first = |turn: &Turn| turn.prompts.first().or(turn.answers.first()).copied().unwrap_or_default();
     let mut sorted: Vec<(usize, Turn)> = turns.into_iter().enumerate().collect();
     sorted.sort_by(|(_, a), (_, b)| time_order(items, first(a)).cmp(&time_order(items, first(b))));

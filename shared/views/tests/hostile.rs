@@ -92,10 +92,8 @@ proptest! {
         prop_assert_eq!(row.text.is_none(), row.text_source == TextSource::Unparsed);
         prop_assert_eq!(row.text.as_deref() == Some(""), row.text_source == TextSource::Empty);
         let body = json!({"sessionId": "s", "id": "i", "etag": etag, "body": {"content": item}, "interactionType": "userPrompt"});
-        let rows: Vec<Fetched> = [row, Interaction::read(&body.to_string()), Interaction::read("{}")]
-            .into_iter()
-            .map(|interaction| Fetched { interaction, fetched_at: jiff::Timestamp::UNIX_EPOCH })
-            .collect();
+        let read = [row, Interaction::read(&body.to_string()), Interaction::read("{}")];
+        let rows = read.each_ref().map(|interaction| Fetched { interaction, fetched_at: jiff::Timestamp::UNIX_EPOCH });
         let arranged = arrange(&rows);
         prop_assert_eq!(arranged.places.len(), rows.len());
         let placed: usize = arranged.turns.iter().map(|turn| turn.prompts.len() + turn.answers.len()).sum();
