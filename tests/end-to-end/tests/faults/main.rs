@@ -19,3 +19,4 @@ mod regressions;
 mod scenario;
 mod seeded;
 mod sweep;
+mod watchfulness;

@@ -374,7 +374,14 @@ impl Run {
 
     async fn healthy(self: &Arc<Self>, payload: String, id: &RunId) -> Report {
         let sandbox = self.sandbox("fan-out");
-        self.bed.fan_out(&sandbox, payload, "request".to_owned(), ENOUGH).await.unwrap();
+        // What the store was told to refuse may still be refused.
+        for _ in 0..20 {
+            match self.bed.fan_out(&sandbox, payload.clone(), "request".to_owned(), ENOUGH).await {
+                Ok(_) => break,
+                Err(error) => self.fan_out_failed(&error),
+            }
+            self.bed.clock.sleep(Duration::from_secs(60)).await;
+        }
         self.close().await;
         let archive = self.bed.archive().await.unwrap();
         archive.report(id).await.unwrap().unwrap()
