@@ -315,7 +315,7 @@ mod tests {
                 r#"{{"format":1,"archive_id":"{}","coverage":{{"from":"2026-11-01T00:00:00Z","to":"2026-11-24T00:00:00Z"}},"#,
                 r#""months":{{"unknown":{{"next":1,"items":""}},"2026-11":{{"next":3,"items":"{}"}}}},"#,
                 r#""runs":[{{"run_id":"r","window":null,"before":null,"read":null,"other_windows":[],"shown":true,"#,
-                r#""failed":null,"class":null,"reason":null,"piece_seconds":null,"segments":[],"quarantine":[]}}]}}"#
+                r#""failed":null,"not_before":null,"class":null,"reason":null,"piece_seconds":null,"segments":[],"quarantine":[]}}]}}"#
             ),
             archive.id(),
             BASE64.encode([[1; 16], [2; 16]].concat())
