@@ -128,7 +128,7 @@ impl Environment {
             () = SystemClock.sleep_until(killed_at) => Outcome::TimedOut,
         };
         if matches!(outcome, Outcome::Answered(_) | Outcome::Failed(_)) {
-            process.signal(Signal::STOP);
+            process.freeze().await;
             self.process = Some(process);
         } else {
             process.kill().await;
@@ -143,9 +143,9 @@ impl Environment {
         }
     }
 
-    /// Whether it has a process, which is then frozen.
-    pub fn is_warm(&self) -> bool {
-        self.process.is_some()
+    /// Whether its process is there and stands still.
+    pub fn is_frozen(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_frozen)
     }
 }
 
@@ -203,6 +203,22 @@ impl Process {
                 (said, _) => panic!("the process broke the protocol: {said:?}"),
             }
         }
+    }
+
+    /// Stops the process, and waits until it stands still or is gone.
+    async fn freeze(&mut self) {
+        const GRAIN: Duration = Duration::from_millis(1);
+        self.signal(Signal::STOP);
+        while !self.is_frozen() && matches!(self.child.try_wait(), Ok(None)) {
+            SystemClock.sleep(GRAIN).await;
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let Some(id) = self.child.id() else { return false };
+        // The state follows the name, which is in parentheses.
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     fn signal(&self, signal: Signal) {

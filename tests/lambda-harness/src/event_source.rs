@@ -57,14 +57,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The users that its messages name.
-    pub fn users(&self) -> BTreeSet<UserId> {
-        users(&self.messages)
+    /// Whether one of its messages names this user.
+    pub fn holds(&self, user: UserId) -> bool {
+        named(&self.messages).contains(&user)
     }
 }
 
 /// The users that messages name.
-pub(crate) fn users(messages: &[Delivery]) -> BTreeSet<UserId> {
+pub fn named(messages: &[Delivery]) -> BTreeSet<UserId> {
     messages.iter().filter_map(|one| Message::from_body(&one.body).ok()).map(|message| message.user_id).collect()
 }
 

@@ -5,7 +5,7 @@
 //! the queue. A [`Stack`] is all three functions, with AWS and Graph on loopback. Processes run on real time, so tenants
 //! end now and waits are short.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's world fails loudly")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's world fails loudly")]
 
 mod environment;
 mod event_source;
@@ -16,7 +16,7 @@ mod stack;
 mod watch;
 
 pub use environment::{Environment, Invoked, Outcome, Program};
-pub use event_source::{Batch, EventSource, Fate, failures};
+pub use event_source::{Batch, EventSource, Fate, failures, named};
 pub use function::Function;
 pub use log::{Line, Log};
 pub use runtime_api::{Next, Reported, RuntimeApi, Said};

@@ -13,7 +13,7 @@ use queue::Options;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::event_source::EventSource;
+use crate::event_source::{Batch, EventSource};
 use crate::function::Function;
 use crate::watch::Watch;
 
@@ -262,31 +262,29 @@ impl Stack {
         assert!(ledger.max_per_minute() as f64 <= long, "{} in one minute", ledger.max_per_minute());
     }
 
-    /// How many requests a worker began after it was told to wait and before that was over. The other workers were told
-    /// nothing, so only users count that no other worker was reading; nor does what begins within `grace` of the answer.
+    /// How many requests a worker began after it was told to wait and before that was over. Other workers were told nothing,
+    /// so a request counts only if its user was in that worker's batch alone; nor does one that begins within `grace` of the
+    /// answer, which is on its way for a while.
     pub fn requests_before_retry_after(&self, grace: Duration) -> usize {
         let (ledger, batches) = (self.simulator.ledger(), self.source.batches());
-        let refused = ledger.interactions().filter_map(|one| Some((one, one.retry_after?, one.delivered?)));
-        let mut early = 0;
-        for (refused, wait, delivered) in refused {
-            let (from, until) = (delivered + grace, delivered + wait);
-            let during = |one: &&crate::Batch| one.begun <= delivered && delivered <= one.ended;
-            let running: Vec<_> = batches.iter().filter(during).collect();
-            let reading = |user: Option<UserId>| {
-                running.iter().enumerate().filter(move |(_, one)| user.is_some_and(|user| one.users().contains(&user)))
-            };
-            let told: Vec<usize> = reading(refused.user).map(|(place, _)| place).collect();
-            let [told] = told[..] else { continue };
-            let until = until.min(running[told].ended);
-            let begun = ledger.interactions().filter(|one| one.started >= from && one.started < until);
-            early += begun.filter(|one| reading(one.user).map(|(place, _)| place).eq([told])).count();
-        }
-        early
+        let reading = |user: Option<UserId>, at: Timestamp| -> Option<usize> {
+            let reads = |one: &Batch| one.begun <= at && at <= one.ended && user.is_some_and(|user| one.holds(user));
+            let mut places = batches.iter().enumerate().filter(|(_, one)| reads(one)).map(|(place, _)| place);
+            places.next().filter(|_| places.next().is_none())
+        };
+        let refused = ledger.interactions().filter_map(|one| Some((one.user, one.retry_after?, one.delivered?)));
+        let told = refused.filter_map(|(user, wait, at)| Some((reading(user, at)?, at + grace, at + wait)));
+        told.map(|(worker, from, until)| {
+            let during = ledger.interactions().filter(|one| from <= one.started && one.started < until);
+            during.filter(|one| reading(one.user, one.started) == Some(worker)).count()
+        })
+        .sum()
     }
 
     /// Ends all processes and searches everything that left them for what must not.
     pub async fn expect_silence(&self) {
         let mut watch = Watch::new(self.simulator.tenant());
+        assert!(watch.knows(&self.simulator.token()), "tokens have another form than the one that is searched for");
         for function in [&self.fan_out, &*self.worker, &self.reconcile] {
             let lines = function.stop().await;
             assert!(function.environments() == 0 || !lines.is_empty(), "nothing was written, so nothing was searched");

@@ -5,8 +5,8 @@ use graph_simulator::{Tenant, User};
 /// Part of every prompt and answer of a harness tenant.
 pub const CANARY: &str = "canary-prompt";
 
-/// What every JSON Web Token begins with: Graph's and those of STS.
-const TOKEN: &str = "eyJ";
+/// What JSON Web Tokens begin with, by which member is first: Graph's and those of STS.
+const TOKENS: [&str; 2] = ["eyJhbGciOi", "eyJ0eXAiOi"];
 
 /// Searches for what must not be found.
 #[derive(Debug)]
@@ -28,9 +28,14 @@ impl Watch {
     pub(crate) fn new(tenant: &Tenant) -> Self {
         let items = tenant.users().iter().flat_map(User::items);
         assert!(items.into_iter().all(|item| item.text.contains(CANARY)), "items without the canary hide leaks");
-        let secrets = [&tenant.application.secret, Self::AWS_KEY, Self::AWS_TOKEN, TOKEN, "BEGIN PRIVATE"];
+        let secrets = [&tenant.application.secret, Self::AWS_KEY, Self::AWS_TOKEN, TOKENS[0], TOKENS[1], "Bearer "];
         let names = tenant.users().iter().flat_map(|user| [&user.upn, &user.display_name]);
         Self { secrets: secrets.map(str::to_owned).into(), names: names.cloned().collect(), found: Vec::new() }
+    }
+
+    /// Whether this is what would be found.
+    pub(crate) fn knows(&self, secret: &str) -> bool {
+        self.secrets.iter().any(|known| secret.contains(known.as_str()))
     }
 
     /// Searches a text in which nothing may stand.
@@ -88,7 +93,7 @@ mod tests {
             ("runs/x/roster.jsonl.zst", &name, 0),
             ("runs/x/users.jsonl.zst", &name, 1),
             ("interactions/x", &tenant.application.secret, 1),
-            ("interactions/x", "Bearer eyJhbGciOiJ", 1),
+            ("interactions/x", "a eyJhbGciOiJSUzI1NiJ9", 1),
         ] {
             let packed = zstd::encode_all(bytes.as_bytes(), 0).unwrap();
             for bytes in [bytes.as_bytes(), &packed] {

@@ -1,1 +1,42 @@
-//! The functions' real binaries, end to end.
+//! The functions' real binaries, end to end. `tests/functions` builds them and prints what to set FUNCTIONS_DIR to.
+
+#![expect(clippy::unwrap_used, reason = "the tests' own helpers fail loudly")]
+
+mod ends;
+mod one_run;
+
+mod refusals;
+mod timeouts;
+
+use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
+use graph_simulator::{Folder, Item, Tenant, plain};
+use jiff::SignedDuration;
+use lambda_harness::CANARY;
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+/// A tenant at the machine's time, with nobody in it.
+fn tenant() -> Tenant {
+    let now = Timestamp::from_second(SystemClock.now().as_second()).unwrap();
+    Tenant::new(TenantId::from_bytes([7; 16]), now)
+}
+
+/// A licensed user with `count` items, one every `every` back from `newest` before the tenant's now.
+fn user(tenant: &mut Tenant, number: u64, count: usize, newest: SignedDuration, every: SignedDuration) -> UserId {
+    let user = tenant.add_licensed(number);
+    let mut created = tenant.now - newest;
+    for n in 0..count {
+        let folder = if n % 2 == 0 { Folder::TeamsMessagesData } else { Folder::TeamChat };
+        let text = plain(user, n, created).replace("\"Item", &format!("\"{CANARY}"));
+        assert!(tenant.add_item(user, Item::new(text, created).in_folder(folder)));
+        created -= every;
+    }
+    user
+}
+
+/// A daily run scheduled for this time.
+fn daily(at: Timestamp) -> String {
+    format!(r#"{{"scheduledTime":"{at}"}}"#)
+}

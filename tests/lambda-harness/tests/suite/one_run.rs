@@ -1,0 +1,118 @@
+//! Everything at once: what goes wrong in a year, in one run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use domain::{Clock, SystemClock, UserId};
+use graph_simulator::{Fault, RetryAfter, Rule};
+use jiff::SignedDuration;
+use lambda_harness::{Batch, Fate, Outcome, Setup, Stack, named};
+use serde_json::{Value, json};
+
+use super::{daily, hours, tenant, user};
+
+/// How long an answer may be on its way to a process on a busy machine.
+const GRACE: Duration = Duration::from_millis(250);
+
+fn overlap(a: &Batch, b: &Batch) -> bool {
+    a.invoked.environment != b.invoked.environment && a.begun < b.ended && b.begun < a.ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_wrong_in_one_run_and_nothing_is_lost_or_twice() {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let mut all: Vec<UserId> = (1..=40).map(|number| user(&mut tenant, number, 6, hours(1), hours(9))).collect();
+    let (killer, heavy) = (all[29], user(&mut tenant, 50, 2_000, hours(1), SignedDuration::from_mins(2)));
+    let [hopeless, throttled, forgotten] = [51, 52, 53].map(|number| user(&mut tenant, number, 6, hours(1), hours(9)));
+    all.extend([heavy, hopeless, throttled, forgotten]);
+    let setup = Setup { requests_per_second: 96.0, max_receive_count: 6, ..Setup::new(tenant) };
+    let stack = Stack::new(setup).await;
+
+    // Yesterday's run meets no fault, and leaves everybody with coverage and a checkpoint.
+    let yesterday = stack.run(&daily(now - hours(24))).await;
+    assert_eq!((&yesterday["complete"], &yesterday["users"]["exported"]), (&true.into(), &44.into()), "{yesterday:#}");
+    let batches_before = stack.source.batches().len();
+
+    // Today a checkpoint is gone, a plan is sent twice, and a look-back runs beside it.
+    stack.lose_checkpoint(forgotten);
+    stack.fake.clear_calls();
+    let today = stack.plan(&daily(now)).await;
+    assert_eq!(stack.plan(&daily(now)).await, today);
+    let lookback = stack.plan(&format!(r#"{{"scheduledTime":"{now}","lookbackHours":48}}"#)).await;
+    let throttle = Fault::Throttle { retry_after: RetryAfter::Seconds, seconds: 2 };
+    stack.simulator.change(|switches| {
+        switches.rules = vec![
+            Rule::always(Fault::Slow { millis: 250 }).user(heavy),
+            // So that the kill comes before the answer.
+            Rule::always(Fault::Slow { millis: 300 }).user(killer),
+            Rule::always(Fault::Status(400)).user(hopeless),
+            Rule::always(throttle).user(throttled).first(2),
+        ];
+    });
+    let (fake, simulator) = (stack.fake.clone(), Arc::clone(&stack.simulator));
+    let first = AtomicBool::new(true);
+    stack.source.decide(move |messages| {
+        let users = named(messages);
+        // Not enough for all pages of the heavy user.
+        let timeout = users.contains(&heavy).then_some(Duration::from_secs(4));
+        if users.contains(&killer) {
+            let kill = Stack::asked(Arc::clone(&simulator), killer, SystemClock.now());
+            return Fate { timeout, kill: Box::pin(kill) };
+        }
+        if !first.swap(false, Relaxed) {
+            return Fate { timeout, ..Fate::default() };
+        }
+        // In the middle of the batch: some users are archived, and there is no receipt.
+        let (fake, user) = (fake.clone(), format!("user_id={}/segment", users.iter().nth(users.len() / 2).unwrap()));
+        let kill = async move {
+            fake.until(|calls| calls.iter().any(|one| one.action == "PutObject" && one.resource.contains(&user))).await;
+        };
+        Fate { timeout, kill: Box::pin(kill) }
+    });
+    let reports = [stack.finish(&today).await, stack.finish(&lookback).await];
+
+    let batches = stack.source.batches().split_off(batches_before);
+    let with = |user: UserId| batches.iter().filter(move |batch| batch.holds(user));
+    assert!(batches.iter().any(|a| batches.iter().any(|b| overlap(a, b))), "two workers at once");
+    assert!(batches.iter().any(|one| one.invoked.outcome == Outcome::Killed && !one.holds(killer)));
+    assert!(with(killer).filter(|one| one.invoked.outcome == Outcome::Killed).count() > 6, "it kills every time");
+    let of_heavy = with(heavy).flat_map(|batch| &batch.messages).filter(|one| one.body.contains(&heavy.to_string()));
+    let of_heavy: BTreeSet<&String> = of_heavy.map(|one| &one.message_id).collect();
+    assert!(of_heavy.len() > 3, "it was handed over besides the three that were planned");
+    let dead: BTreeSet<UserId> = stack.dead().into_iter().collect();
+    assert!(dead.contains(&hopeless) && dead.contains(&killer), "{dead:?}");
+
+    for report in &reports {
+        let users = &report["users"];
+        let numbers = ["planned", "exported", "empty", "deferred", "failed", "missing"].map(|name| &users[name]);
+        assert_eq!(numbers.map(Value::as_u64), [44, 42, 0, 0, 1, 1].map(Some), "{report:#}");
+        assert_eq!(report["complete"], false);
+        let run = report["run_id"].as_str().unwrap();
+        let class = |user| [stack.line(run, user)["class"].clone(), stack.line(run, user)["reason"].clone()];
+        assert_eq!(class(hopeless), [json!("failed"), json!("bad-request")]);
+        assert_eq!(class(killer), [Value::Null, Value::Null]);
+        for user in all.iter().filter(|user| ![hopeless, killer].contains(user)) {
+            assert_eq!(class(*user), [json!("exported"), Value::Null], "{user}");
+        }
+    }
+    let daily = &reports[0];
+    assert!(daily["attempts_lost"].as_u64() >= Some(1), "{daily:#}");
+    assert!(daily["interactions"]["recovered"].as_u64() >= Some(1), "{daily:#}");
+    assert!(stack.line(&today, forgotten)["already_held"].as_u64() > Some(0), "read again, and not written again");
+    stack.expect_quota_kept();
+    let refused = stack.simulator.ledger().interactions().filter(|one| one.status == Some(429)).count();
+    assert!(refused >= 1, "{refused}");
+    assert_eq!(stack.requests_before_retry_after(GRACE), 0);
+    stack.verify();
+
+    // Graph is mended and the dead letters are sent again: their windows are still the right ones.
+    stack.simulator.change(|switches| switches.rules.clear());
+    stack.source.decide(|_| Fate::default());
+    assert!(stack.redrive().await >= 2);
+    stack.source.drain().await;
+    stack.expect_truth(all);
+    stack.expect_silence().await;
+}

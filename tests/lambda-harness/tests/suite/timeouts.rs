@@ -1,0 +1,107 @@
+//! Time that is up: in good order, and by force.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_fake::{Effect, Fault as AwsFault};
+use graph_simulator::{Fault, Rule, Switches};
+use jiff::SignedDuration;
+use lambda_harness::{Fate, Outcome, Setup, Stack};
+
+use super::{daily, hours, tenant, user};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_meets_its_deadline_hands_over_what_is_left() {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let heavy = user(&mut tenant, 1, 2_000, hours(1), SignedDuration::from_mins(2));
+    let light: Vec<_> = (2..=4).map(|number| user(&mut tenant, number, 2, hours(1), hours(1))).collect();
+    let slow = Rule::always(Fault::Slow { millis: 250 }).user(heavy);
+    let setup = Setup {
+        switches: Switches::with_rules([slow]),
+        // A second of it is the margin.
+        timeout: Duration::from_secs(4),
+        ..Setup::new(tenant)
+    };
+    let stack = Stack::new(setup).await;
+    let report = stack.run(&daily(now)).await;
+    assert_eq!(report["complete"], true, "{report:#}");
+    stack.expect_truth(light.into_iter().chain([heavy]));
+    let batches = stack.source.batches();
+    let with_heavy: Vec<_> = batches.iter().filter(|batch| batch.holds(heavy)).collect();
+    assert!(with_heavy.len() >= 2, "five seconds of pages do not fit into three");
+    assert!(batches.iter().all(|batch| matches!(batch.invoked.outcome, Outcome::Answered(_))), "nobody is killed");
+    assert!(
+        with_heavy.iter().flat_map(|batch| &batch.messages).all(|message| message.receive_count == 1),
+        "each time as a fresh message"
+    );
+    assert!(stack.dead().is_empty());
+    stack.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_overruns_its_time_is_killed_and_its_batch_comes_again() {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let users: Vec<_> = (1..=6).map(|number| user(&mut tenant, number, 5, hours(1), hours(1))).collect();
+    let stack = Stack::new(Setup { timeout: Duration::from_secs(5), ..Setup::new(tenant) }).await;
+    let run = stack.plan(&daily(now)).await;
+    // As late as it gets: the receipt is written, and its answer never comes.
+    stack.fake.plan(AwsFault::new(Effect::HangDone).action("PutObject").resource("/receipts/"));
+    let report = stack.finish(&run).await;
+    let outcomes: Vec<_> = stack.source.batches().into_iter().map(|batch| batch.invoked.outcome).collect();
+    assert!(matches!(outcomes[..], [Outcome::TimedOut, Outcome::Answered(_)]), "{outcomes:?}");
+    assert_eq!((&report["complete"], &report["users"]["exported"]), (&true.into(), &6.into()), "{report:#}");
+    assert_eq!((&report["interactions"]["new"], &report["interactions"]["recovered"]), (&30.into(), &0.into()));
+    assert_eq!(report["attempts_lost"], 0, "it left a receipt");
+    let keys: BTreeSet<_> = stack.objects().into_keys().filter(|key| key.contains("/receipts/")).collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    stack.expect_truth(users);
+    stack.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_worker_archived_is_found_and_counted_as_recovered() {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let users: Vec<_> = (1..=6).map(|number| user(&mut tenant, number, 5, hours(1), hours(1))).collect();
+    let stack = Stack::new(Setup::new(tenant)).await;
+    let run = stack.plan(&daily(now)).await;
+    // The first receipt does not get through, and the process is killed over it.
+    stack.fake.plan(AwsFault::new(Effect::Hang).action("PutObject").resource("/receipts/"));
+    let fake = stack.fake.clone();
+    stack.source.decide(move |messages| match messages.iter().all(|message| message.receive_count == 1) {
+        true => {
+            let fake = fake.clone();
+            let kill =
+                async move { fake.until(|calls| calls.iter().any(|call| call.resource.contains("/receipts/"))).await };
+            Fate { kill: Box::pin(kill), ..Fate::default() }
+        }
+        false => Fate::default(),
+    });
+    let report = stack.finish(&run).await;
+    assert_eq!(stack.source.batches()[0].invoked.outcome, Outcome::Killed);
+    assert_eq!((&report["complete"], &report["attempts_lost"]), (&true.into(), &1.into()), "{report:#}");
+    assert_eq!((&report["interactions"]["new"], &report["interactions"]["recovered"]), (&0.into(), &30.into()));
+    stack.expect_truth(users);
+    stack.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_always_fails_stands_alone_among_the_dead_letters() {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let users: Vec<_> = (1..=25).map(|number| user(&mut tenant, number, 3, hours(1), hours(1))).collect();
+    let hopeless = users[13];
+    let rule = Rule::always(Fault::Status(400)).user(hopeless);
+    let stack = Stack::new(Setup { switches: Switches::with_rules([rule]), ..Setup::new(tenant) }).await;
+    let report = stack.run(&daily(now)).await;
+    assert_eq!((&report["complete"], &report["users"]["exported"]), (&false.into(), &24.into()), "{report:#}");
+    assert_eq!((&report["users"]["failed"], &report["users"]["missing"]), (&1.into(), &0.into()), "{report:#}");
+    assert_eq!(stack.dead(), [hopeless]);
+    let received = stack.source.batches().into_iter().flat_map(|batch| batch.messages);
+    let again: BTreeSet<_> = received.filter(|one| one.receive_count > 1).map(|one| one.body).collect();
+    assert_eq!(again.len(), 1, "nobody else is read twice");
+    stack.expect_truth(users.into_iter().filter(|user| *user != hopeless));
+    stack.expect_silence().await;
+}
