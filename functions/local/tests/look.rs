@@ -100,7 +100,8 @@ fn audited(folder: &Path, whom: &[&str]) -> u8 {
 /// What the instructions in a bag print, run as a person would.
 fn verified(bag: &Path) -> String {
     let page = std::fs::read_to_string(bag.join("data/HOW-TO-VERIFY.txt")).unwrap();
-    let lines: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let lines = page.lines().filter_map(|line| line.strip_prefix("    "));
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with(' ')).collect();
     let output = std::process::Command::new("bash").args(["-c", &lines.join("\n")]).current_dir(bag).output();
     String::from_utf8(output.expect("bash, sha256sum, zstd and jq are needed: install them").stdout).unwrap()
 }
