@@ -188,13 +188,17 @@ async fn the_state_may_lie_in_a_bucket_of_its_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_may_not_be_read_is_no_verdict() {
     let bed = Bed::new().await;
-    let (code, page) = audited(&bed.bridge(), &["--all"]);
-    assert_eq!(code, COULD_NOT_RUN);
-    assert!(page.contains("there is no archive here"), "{page}");
-    bed.fake.plan(Fault::new(Effect::denied()));
-    let (code, page) = audited(&bed.bridge(), &["--all"]);
-    assert_eq!(code, COULD_NOT_RUN);
-    assert!(page.contains("access denied"), "{page}");
+    // There is none yet.
+    assert_eq!(audited(&bed.bridge(), &["--all"]), (COULD_NOT_RUN, String::new()));
+    bed.look(None).await;
+    assert_eq!(audited(&bed.bridge(), &["--all"]).0, 1);
+    for effect in [Effect::denied(), Effect::answer(404, "NoSuchBucket")] {
+        bed.fake.plan(Fault::new(effect.clone()).action("ListObjectsV2"));
+        assert!(bed.bridge().list("ledger/").is_err(), "{effect:?}");
+        bed.fake.plan(Fault::new(effect).action("GetObject").resource("users.jsonl.zst"));
+        assert_eq!(audited(&bed.bridge(), &["--all"]), (COULD_NOT_RUN, String::new()));
+        assert_eq!(bed.fake.faults_left(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
