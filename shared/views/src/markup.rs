@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_go_and_look_alikes_stay() {
+    fn placeholders_go_and_what_looks_like_one_stays() {
         for (text, expected) in [
             (r#"Recap<attachment id="a1"></attachment>"#, "Recap"),
             (r#"Recap&lt;attachment id="19:m@thread.v2"&gt;&lt;/attachment&gt; so far"#, "Recap so far"),
