@@ -400,6 +400,17 @@ fn what_breaks_no_promise_is_a_note() {
 }
 
 #[test]
+fn a_receipt_that_comes_between_the_users_file_and_the_ledger_entry_breaks_nothing() {
+    let mut memory = sample();
+    memory.objects.remove(&ledger_key(2));
+    let later = line(DAY_2, &attempt(9), BIANCA, "exported", ("2026-11-20T01:00:00Z", "2026-11-24T01:00:00Z"), (0, 2));
+    memory.objects.insert(receipt_key(DAY_2, &attempt(9), 1), json_lines(&[later]));
+    let verdict = verdict(&memory);
+    assert!(verdict.is_intact(), "{:#?}", verdict.findings);
+    assert_eq!(verdict.count(Code::RunOpen), 1);
+}
+
+#[test]
 fn only_the_segments_of_the_users_asked_for_are_read() {
     let mut memory = sample();
     memory.objects.insert(segment_key(ADELE, "2026-11", 1), b"damaged".to_vec());

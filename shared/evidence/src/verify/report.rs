@@ -168,7 +168,7 @@ impl Check<'_> {
                 members.push("history_remaining");
             }
         }
-        if !self.can_have_lost(view, lines, report.attempts_lost, wrote) {
+        if view.closed && !self.can_have_lost(view, lines, report.attempts_lost, wrote) {
             members.push("attempts_lost");
         }
         if !members.is_empty() {

@@ -17,6 +17,9 @@ use crate::unite::{United, joined};
 #[derive(Debug, Default)]
 pub(super) struct RunView {
     pub(super) id: String,
+    /// Whether a ledger entry names it, and so the receipts that count. While it is being closed, a receipt may lie there
+    /// that came after the users file; nobody can tell yet.
+    pub(super) closed: bool,
     /// Every user of the roster, and whether planned.
     pub(super) roster: HashMap<String, bool>,
     pub(super) excluded: Counts,
@@ -83,7 +86,7 @@ impl Check<'_> {
         entry: Option<(&str, &LedgerEntry)>,
         wrote: &BTreeSet<String>,
     ) -> Result<(), SourceError> {
-        let mut view = RunView { id: id.to_owned(), ..RunView::default() };
+        let mut view = RunView { id: id.to_owned(), closed: entry.is_some(), ..RunView::default() };
         self.check_order(id, keys, entry.is_some());
         self.read_roster(&mut view, keys)?;
         let run_key = RunFile::Run.key(id);
@@ -332,7 +335,7 @@ impl Check<'_> {
         }
         for (line, number) in lines.iter().zip(1_u64..) {
             let receipts = view.lines.get(&line.user_id).map(Vec::as_slice).unwrap_or_default();
-            let mut members = United::of(receipts).differs(line);
+            let mut members = if view.closed { United::of(receipts).differs(line) } else { Vec::new() };
             if line.run_id != view.id {
                 members.push("run_id");
             }
