@@ -28,9 +28,12 @@ const SECRET: f64 = 0.40;
 /// CloudWatch, a gigabyte of logs taken in, and what an invocation logs (Lambda's own three lines and ours).
 const LOG_GB: f64 = 0.50;
 const LOG_BYTES: f64 = 2_000.0;
-/// CloudWatch, an alarm and a metric for a month.
+/// CloudWatch, an alarm for a month.
 const ALARM: f64 = 0.10;
+/// CloudWatch, a metric for a month, charged by the hours in which it has a value: the one of daily runs has one hour a day, the
+/// one of incomplete runs none.
 const METRIC: f64 = 0.30;
+const HOURS_WITH_VALUE: f64 = 1.0 / 24.0;
 
 /// What Lambda's event source asks of an empty queue: five pollers, three long polls a minute each.
 const IDLE_POLLS: f64 = 5.0 * 3.0 * 60.0 * 24.0 * 30.0;
@@ -127,7 +130,7 @@ fn bill(month: &Month, users: u64, stored: f64, goal: f64) {
     let (puts, gets) = (calls(true), calls(false));
     let gb = month.items * times / 100.0 * stored / 1e9;
     let invocations = month.invocations * times;
-    let named = |name: &str| ALARMS.matches(&format!("Type: AWS::{name}\n")).count() as f64;
+    let alarms = ALARMS.matches("Type: AWS::CloudWatch::Alarm\n").count() as f64;
     let lines = [
         ("Lambda, worker", month.worker_seconds * times * WORKER_GB * GB_SECOND),
         ("Lambda, fan-out and reconcile", month.planning_seconds * times * PLANNING_GB * GB_SECOND),
@@ -139,10 +142,7 @@ fn bill(month: &Month, users: u64, stored: f64, goal: f64) {
         ("SQS, polls of the empty queue", IDLE_POLLS * QUEUE_CALL),
         ("KMS key and calls", KEY + (puts + gets) * KEY_CALLS_PER_STORE_CALL * KEY_CALL),
         ("CloudWatch logs", invocations * LOG_BYTES / 1e9 * LOG_GB),
-        (
-            "CloudWatch alarms and their metrics",
-            named("CloudWatch::Alarm") * ALARM + named("Logs::MetricFilter") * METRIC,
-        ),
+        ("CloudWatch alarms and metrics", alarms * ALARM + METRIC * HOURS_WITH_VALUE),
     ];
     println!("\n   {users} users:");
     for (name, usd) in lines {

@@ -12,13 +12,13 @@ use crate::worker_process::{self, Taken};
 const USERS: u64 = 32;
 
 /// Pages of each.
-const PAGES: usize = 12;
+const PAGES: usize = 8;
 
 /// Users that Python reads: it is slow.
-const PYTHON_USERS: usize = 4;
+const PYTHON_USERS: usize = 2;
 
 /// Passes, Rust and Python in turn, of which the middle one counts.
-const PASSES: usize = 7;
+const PASSES: usize = 5;
 
 /// Microseconds of CPU that a page may take.
 const CPU_GOAL: f64 = 2_500.0;

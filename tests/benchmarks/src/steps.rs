@@ -59,7 +59,7 @@ pub(crate) fn measure(pool: &Pool) -> f64 {
     let session = Session::new().no_stdout().no_file();
     let (splitting, writing) = (session.operation("splitting"), session.operation("writing"));
     step("ask for a page and split it (no network)", &mut || {
-        let _span = splitting.measure_thread();
+        let _span = splitting.measure_thread().iterations(PAGES as u64);
         runtime.block_on(split(&bodies));
     });
     step("  writer: month of each item", &mut || {
@@ -77,7 +77,7 @@ pub(crate) fn measure(pool: &Pool) -> f64 {
     });
     let parts = sum;
     let whole = middle(&mut || {
-        let _span = writing.measure_thread();
+        let _span = writing.measure_thread().iterations(PAGES as u64);
         runtime.block_on(write(pool));
     });
     figure("  writer: all of it (append and flush, to no store)", whole, "us", None);
@@ -86,8 +86,7 @@ pub(crate) fn measure(pool: &Pool) -> f64 {
     figure("sum", before + whole, "us", None);
     let report = session.to_report();
     for (name, operation) in report.operations() {
-        let passes = (PASSES * PAGES) as f64;
-        figure(&format!("allocations a page, {name}"), operation.total_allocations_count() as f64 / passes, "", None);
+        figure(&format!("allocations a page, {name}"), operation.allocations().expect("measured"), "", None);
     }
     let stored = segments.iter().map(Bytes::len).sum::<usize>() as f64 / PAGES as f64;
     figure("bytes a page takes in the archive", stored, "B", None);

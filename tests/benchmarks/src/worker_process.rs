@@ -103,7 +103,7 @@ pub(crate) fn main(origin: &str, count: u64) {
         let idle_kb = status("VmHWM:");
         let session = Session::new().no_stdout().no_file();
         let operation = session.operation("read");
-        let span = operation.measure_process();
+        let span = operation.measure_process().iterations(1);
         let begun = process_cpu();
         let failed = worker::handle(batch, Deadline::never(), &deps).await;
         let cpu = process_cpu().saturating_sub(begun);
