@@ -1,9 +1,9 @@
 //! Reads and verifies an archive; depends on no crate that writes one.
 //!
 //! Everything here is derived from the stored objects alone, by the rules of docs/FORMAT.md written down a second time, so
-//! that an error of a writer cannot hide itself. [`verify`] checks every promise that an archive can show, [`contents`] and
-//! [`compare`] give the items themselves, [`coverage`](mod@coverage) says what of a user's time was read, and
-//! [`audit`](mod@audit) puts these together for people.
+//! that an error of a writer cannot hide itself. [`verify`](fn@verify) checks every promise that an archive can show,
+//! [`contents`](fn@contents) and [`compare`] give the items themselves, [`coverage`](mod@coverage) says what of a user's
+//! time was read, and [`audit`](mod@audit) puts these together for people.
 
 mod archive;
 pub mod audit;
