@@ -134,7 +134,7 @@ impl EventSource {
     }
 
     async fn deliver_one(&self, working: &mut JoinSet<()>) -> bool {
-        let messages = self.0.receiver.receive(self.0.batch).await.expect("the fake answers");
+        let messages = self.receive().await;
         if messages.is_empty() {
             return false;
         }
@@ -147,6 +147,15 @@ impl EventSource {
     pub async fn send(&self, body: &str) {
         let message = Outgoing { body: body.to_owned(), delay: Duration::ZERO };
         self.0.queue.send(vec![message]).await.expect("the fake answers");
+    }
+
+    /// Delivers one batch of what is visible.
+    pub async fn step(&self) {
+        self.deliver(self.receive().await).await;
+    }
+
+    async fn receive(&self) -> Vec<Delivery> {
+        self.0.receiver.receive(self.0.batch).await.expect("the fake answers")
     }
 
     /// Delivers these messages, deletes what is done, and lets the rest be delivered again at once.
