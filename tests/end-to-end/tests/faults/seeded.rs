@@ -149,7 +149,7 @@ impl Run {
                     1 => format!(r#"{{"users":["{user}"]}}"#),
                     2 => format!(r#"{{"runId":"case-{day}","users":["{user}"],"from":"{from}"}}"#),
                     3 => {
-                        let to = from + SignedDuration::from_mins(dice.between(10, 600) as i64);
+                        let to = from + SignedDuration::from_mins(dice.between(10, 180) as i64);
                         format!(r#"{{"runId":"case-{day}","from":"{from}","to":"{to}"}}"#)
                     }
                     _ => format!(r#"{{"runId":"case-{day}","users":["{user}"],"history":true}}"#),
