@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_fake::{Effect, Fault as AwsFault};
-use graph_simulator::{Fault, Rule, Switches};
+use graph_simulator::{Fault, RetryAfter, Rule, Switches};
 use jiff::SignedDuration;
 use lambda_harness::{Fate, Outcome, Setup, Stack};
 
@@ -104,4 +104,32 @@ async fn a_user_that_always_fails_stands_alone_among_the_dead_letters() {
     assert_eq!(again.len(), 1, "nobody else is read twice");
     stack.expect_truth(users.into_iter().filter(|user| *user != hopeless));
     stack.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_429s_holds_back_the_whole_worker() {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let users: Vec<_> = (1..=20).map(|number| user(&mut tenant, number, 3, hours(1), hours(1))).collect();
+    let throttle = Fault::Throttle { retry_after: RetryAfter::Seconds, seconds: 2 };
+    let rule = Rule::always(throttle).user(users[4]).first(2);
+    let setup = Setup {
+        switches: Switches::with_rules([rule]),
+        // With one worker every request is its own.
+        workers: 1,
+        requests_per_second: 48.0,
+        ..Setup::new(tenant)
+    };
+    let stack = Stack::new(setup).await;
+    let report = stack.run(&daily(now)).await;
+    assert_eq!((&report["complete"], &report["users"]["exported"]), (&true.into(), &20.into()), "{report:#}");
+    assert_eq!(report["requests"]["throttled"], 2, "{report:#}");
+    assert_eq!(stack.source.batches().len(), 1, "it waits, and hands nothing over");
+    let ledger = stack.simulator.ledger();
+    assert_eq!(ledger.requests_before_retry_after_with_grace(Duration::from_millis(250)), 0);
+    let refused = ledger.interactions().find(|one| one.status == Some(429)).and_then(|one| one.delivered).unwrap();
+    let after = ledger.interactions().filter(|one| one.started > refused).count();
+    assert!(after > 10, "others were about to be asked for: {after}");
+    stack.expect_quota_kept();
+    stack.expect_truth(users);
 }
