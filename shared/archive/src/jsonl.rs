@@ -14,6 +14,9 @@ const LEVEL: i32 = 3;
 /// The largest window a reader allocates for, as a power of two: 8 MiB, four times what level 3 uses.
 const WINDOW_LOG: u32 = 23;
 
+/// The room for a frame that is kept: enough for the lines of a usual page.
+const KEPT_ROOM: usize = 512 << 10;
+
 /// The longest line of a run file. A line is a user; a hundred thousand segments fit.
 pub(crate) const MAX_FILE_LINE: usize = 32 << 20;
 
@@ -28,15 +31,34 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     digits.into_iter().map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-/// One zstd frame of these bytes. The compression context is one per thread: it is larger than what it compresses.
-pub(crate) fn frame(bytes: &[u8]) -> io::Result<Vec<u8>> {
+/// Appends one zstd frame of these bytes. The compression context and the room for a frame are one per thread: they are larger
+/// than what they compress, and fresh memory costs more than it seems.
+pub(crate) fn append_frame(bytes: &[u8], frames: &mut Vec<u8>) -> io::Result<()> {
     thread_local! {
-        static CONTEXT: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+        static CONTEXT: RefCell<Option<(zstd::bulk::Compressor<'static>, Vec<u8>)>> = const { RefCell::new(None) };
     }
-    CONTEXT.with_borrow_mut(|context| match context {
-        Some(context) => context.compress(bytes),
-        None => context.insert(zstd::bulk::Compressor::new(LEVEL)?).compress(bytes),
+    CONTEXT.with_borrow_mut(|context| {
+        let (compressor, room) = match context {
+            Some(context) => context,
+            None => context.insert((zstd::bulk::Compressor::new(LEVEL)?, Vec::new())),
+        };
+        room.reserve(zstd::compress_bound(bytes.len()));
+        compressor.compress_to_buffer(bytes, room)?;
+        // Exactly: many users hold such frames at once.
+        frames.reserve_exact(room.len());
+        frames.extend_from_slice(room);
+        // An item of many megabytes comes once in a while; its room is not kept for it.
+        room.clear();
+        room.shrink_to(KEPT_ROOM);
+        Ok(())
     })
+}
+
+/// One zstd frame of these bytes.
+pub(crate) fn frame(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut frame = Vec::new();
+    append_frame(bytes, &mut frame)?;
+    Ok(frame)
 }
 
 /// A file of these lines.

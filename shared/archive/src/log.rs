@@ -10,6 +10,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
@@ -30,8 +31,13 @@ pub const MAX_ITEM_BYTES: usize = 64 << 20;
 /// gain nothing, little enough for many users at once.
 const FRAME_BYTES: usize = 256 << 10;
 
-/// A segment is put when it has this size: one request carries several pages, and a reader takes it in one bite.
-const SEGMENT_BYTES: usize = 1 << 20;
+/// Between two pages at most this much of a log waits uncompressed: the day of a usual user, who is given one frame. Of many
+/// users at once, one is being appended to; what the others hold is mostly compressed.
+const HELD_BYTES: usize = 64 << 10;
+
+/// A segment is put when it has this size: one request carries several pages, a reader takes it in one bite, and all users
+/// in flight together hold a few megabytes.
+const SEGMENT_BYTES: usize = 256 << 10;
 
 /// A segment is also put when it decodes to this size, so that text that compresses well makes no giant for its readers.
 const SEGMENT_DECODED_BYTES: usize = 16 << 20;
@@ -83,6 +89,11 @@ pub struct LogWriter {
     segments: Vec<RunSegment>,
     met_of_others: Vec<(RunId, RunSegment)>,
     interrupted: bool,
+}
+
+thread_local! {
+    /// The room that lines were last compressed from: one log at a time is appended to, so one is enough for all.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// One log, and what waits to be put to it.
@@ -161,6 +172,7 @@ impl LogWriter {
         for item in items {
             self.append_one(item, fetched_at, origin.trim_end_matches('}')).await?;
         }
+        self.logs.values_mut().try_for_each(|log| log.waiting.rest())?;
         self.interrupted = false;
         Ok(())
     }
@@ -358,6 +370,9 @@ impl LogWriter {
 
 impl Waiting {
     fn push(&mut self, line: &[&str], item: Item) {
+        if self.lines.capacity() == 0 {
+            self.lines = SPARE.take();
+        }
         let begin = self.lines.len();
         line.iter().for_each(|part| self.lines.extend_from_slice(part.as_bytes()));
         self.lines.push(b'\n');
@@ -368,9 +383,20 @@ impl Waiting {
 
     fn compress(&mut self) -> Result<(), ArchiveError> {
         if !self.lines.is_empty() {
-            self.frames.extend(jsonl::frame(&self.lines).map_err(ArchiveError::Encode)?);
+            jsonl::append_frame(&self.lines, &mut self.frames).map_err(ArchiveError::Encode)?;
             self.lines.clear();
+            self.lines.shrink_to(2 * FRAME_BYTES);
+            SPARE.set(std::mem::take(&mut self.lines));
         }
+        Ok(())
+    }
+
+    /// Makes what waits small, until the next page comes.
+    fn rest(&mut self) -> Result<(), ArchiveError> {
+        if self.lines.len() >= HELD_BYTES {
+            return self.compress();
+        }
+        self.lines.shrink_to(HELD_BYTES);
         Ok(())
     }
 
@@ -383,7 +409,8 @@ impl Waiting {
 /// around it.
 fn stored_text(item: &str) -> std::borrow::Cow<'_, str> {
     let item = item.trim_matches([' ', '\t', '\n', '\r']);
-    if item.contains(['\n', '\r']) { item.replace(['\n', '\r'], "").into() } else { item.into() }
+    let newline = memchr::memchr2(b'\n', b'\r', item.as_bytes());
+    if newline.is_some() { item.replace(['\n', '\r'], "").into() } else { item.into() }
 }
 
 fn lateness(created: &str, fetched_at: Timestamp) -> Option<&'static str> {

@@ -140,7 +140,7 @@ impl Exchange {
         tracing::debug!(status = status.as_u16(), attempt = course.attempts, milliseconds, request_id = id, "answered");
         if status == StatusCode::OK {
             get.pace.answered(&mut ticket);
-            return match body::read(response.body, get.cap, share, &*self.clock).await {
+            return match Box::pin(body::read(response, get.cap, share, &*self.clock)).await {
                 Ok(body) => {
                     tally.answered(status.as_u16());
                     Ok(body)
@@ -176,7 +176,7 @@ impl Exchange {
         } else {
             get.pace.answered(ticket);
         }
-        let body = body::read(response.body, ERROR_BODY_CAP, None, &*self.clock).await;
+        let body = Box::pin(body::read(response, ERROR_BODY_CAP, None, &*self.clock)).await;
         // Of these the status says it all.
         if status == 429 || status >= 500 || matches!(body, Ok(_) | Err(Unread::TooLarge)) {
             tally.answered(status);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::http::HeaderValue;
+use ::http::header::ACCEPT_ENCODING;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -48,7 +50,6 @@ impl HttpTransport {
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(READ_LIMIT)
             .pool_idle_timeout(IDLE_LIMIT)
-            .gzip(true)
             .http2_adaptive_window(true)
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_LIMIT)
@@ -60,12 +61,13 @@ impl HttpTransport {
 
 #[async_trait]
 impl Transport for HttpTransport {
-    async fn send(&self, request: ::http::Request<Bytes>) -> Result<Response, TransportError> {
+    async fn send(&self, mut request: ::http::Request<Bytes>) -> Result<Response, TransportError> {
         let plain = request.uri().scheme_str() == Some("http");
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let target = target
             .split_once('?')
             .map_or_else(|| target.to_owned(), |(path, query)| format!("{path}?{}", query.replace('\'', "%27")));
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let request = reqwest::Request::try_from(request).map_err(|_| TransportError::Other)?;
         let url = request.url();
         if url[Position::BeforePath..] != target {

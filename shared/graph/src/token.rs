@@ -201,9 +201,11 @@ impl Tokens {
         let Some(Ok(response)) = within(&*self.clock, limit, self.transport.send(request)).await else {
             return no_answer;
         };
-        let (status, headers) = (response.status, response.headers);
+        let (status, headers) = (response.status, response.headers.clone());
         let server = retry_after(&headers, self.clock.now());
-        let Ok(body) = body::read(response.body, TOKEN_BODY_CAP, None, &*self.clock).await else { return no_answer };
+        let Ok(body) = Box::pin(body::read(response, TOKEN_BODY_CAP, None, &*self.clock)).await else {
+            return no_answer;
+        };
         tracing::debug!(status = status.as_u16(), bytes = body.len(), "token endpoint answered");
         judge(status, &body, server, asked_at)
     }

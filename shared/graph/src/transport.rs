@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 
-/// A body as it arrives, content encoding already undone. Dropping it stops the transfer.
+/// A body as it arrives, in the content encoding that the headers name. Dropping it stops the transfer.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
 
 /// An answer whose body is still to be read.
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// The headers.
+    /// The headers. A `Content-Encoding` of `gzip` is undone by whoever reads the body.
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,

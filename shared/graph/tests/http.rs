@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures_util::StreamExt;
 use graph::{HttpTransport, Response, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,21 +63,16 @@ fn answer(head: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
 #[tokio::test]
-async fn targets_go_out_as_they_are_and_gzip_is_undone() {
-    let body = b"{\"value\":[1,2,3]}".repeat(100);
-    let server = serve(vec![answer("200 OK\r\ncontent-encoding: gzip\r\nrequest-id: r-1", &gzip(&body))]).await;
+async fn targets_go_out_as_they_are_and_bodies_come_in_as_they_are() {
+    let body = b"packed by the server";
+    let server = serve(vec![answer("200 OK\r\ncontent-encoding: gzip\r\nrequest-id: r-1", body)]).await;
     // Every character that a next link may hold, the apostrophe aside.
     let all: String = ('!'..='~').filter(|c| !"#\"<>\\'".contains(*c)).collect();
     let target = format!("/v1.0/Users/%63()/x?$filter=a+gt+2026-03-01T00%3a00Z%20and%27&$skiptoken=U2tp%3D{all}");
     let response = get(&server.origin, &target).await.unwrap();
     assert_eq!(response.headers.get("request-id").unwrap(), "r-1");
+    assert_eq!(response.headers.get("content-encoding").unwrap(), "gzip");
     assert_eq!(whole(response).await.unwrap(), body);
     let request = server.requests.lock().unwrap()[0].clone();
     assert!(request.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{request}");
@@ -118,28 +110,11 @@ async fn a_body_that_is_dropped_stops_coming() {
 }
 
 #[tokio::test]
-async fn a_small_body_that_unpacks_to_a_large_one_comes_in_small_pieces() {
-    let server = serve(vec![answer("200 OK\r\ncontent-encoding: gzip", &gzip(&vec![b' '; 16 << 20]))]).await;
-    let mut response = get(&server.origin, "/").await.unwrap();
-    let mut length = 0;
-    while let Some(piece) = response.body.next().await {
-        let piece = piece.unwrap();
-        assert!(piece.len() <= 1 << 20, "{}", piece.len());
-        length += piece.len();
-    }
-    assert_eq!(length, 16 << 20);
-}
-
-#[tokio::test]
 async fn broken_answers_have_their_kind() {
     let full = answer("200 OK", b"{\"value\":[]}");
-    let packed = answer("200 OK\r\ncontent-encoding: gzip", &gzip(b"{\"value\":[]}")[..12]);
-    let unpacked = answer("200 OK\r\ncontent-encoding: gzip", b"{\"value\":[]}");
-    for broken in [full[..full.len() - 3].to_vec(), packed, unpacked] {
-        let server = serve(vec![broken]).await;
-        let response = get(&server.origin, "/").await.unwrap();
-        assert_eq!(whole(response).await, Err(TransportError::Body));
-    }
+    let server = serve(vec![full[..full.len() - 3].to_vec()]).await;
+    let response = get(&server.origin, "/").await.unwrap();
+    assert_eq!(whole(response).await, Err(TransportError::Body));
     let server = serve(vec![Vec::new()]).await;
     assert_eq!(get(&server.origin, "/").await.unwrap_err(), TransportError::Reset);
     let closed = {
