@@ -1,6 +1,6 @@
 //! The Lambda side of a function: invocations, errors, panics, and the parts its handler needs.
 //!
-//! A function's `main` names its parts and hands [`serve`] a closure over them; everything that all three share is here.
+//! A function's `main` names its parts and hands [`serve()`] a closure over them; everything that all three share is here.
 //! Nothing in a log, an error or a panic report repeats what an event or an answer held.
 
 mod failure;
