@@ -1,7 +1,7 @@
 //! A simulated Microsoft Graph: tenant, truth, token endpoint, faults and limits.
 //!
 //! A [`Tenant`] is the truth: it is made before any HTTP exists, and what an exporter should have archived is read from it
-//! alone. A [`Simulator`] answers requests about it, in the same process or behind [`serve`], on whatever clock it is given;
+//! alone. A [`Simulator`] answers requests about it, in the same process or behind [`serve()`], on whatever clock it is given;
 //! [`Switches`] say how, from the strongest evidence to the worst day, and a [`Ledger`] keeps what was asked.
 
 #![expect(clippy::result_large_err, reason = "a refusal is an answer like any other, moved once a request")]
