@@ -18,7 +18,7 @@ use crate::wait::{after, jittered, within};
 
 /// What a refusal leaves of the rate. Less would take longer to come back than a changed quota is worth, more would
 /// need more refusals to come down to it.
-const REMAINS: f64 = 0.5;
+const REMAINS: f64 = 0.6;
 
 /// The least part of the moment's rate that an average counts for: after an idle spell the average is small and says
 /// nothing, and half of the rate at a time still comes down to any quota in a few refusals.
