@@ -148,6 +148,8 @@ def main():
                 return asyncio.run(compare(origin, truth))
             finally:
                 process.terminate()
+                # What it says of the requests it saw.
+                print(process.communicate()[0], end="")
 
 
 if __name__ == "__main__":
