@@ -16,7 +16,7 @@ mod window;
 
 use std::sync::Arc;
 
-use archive::records::{Asked, Counts, FORMAT, Producer, RosterLine, RunFile, Why};
+use archive::records::{Asked, Counts, Exclusion, FORMAT, Producer, RosterLine, RunFile, Why};
 use archive::{Archive, Stores};
 use domain::{Clock, Deadline, Kind, Message, Random, RunId, TenantId, UserId};
 use graph::GraphClient;
@@ -182,9 +182,11 @@ async fn start(
     let archive =
         Archive::open_or_create(deps.stores.clone(), deps.tenant, Arc::clone(&deps.clock), Arc::clone(&deps.random))
             .await?;
+    // An id that somebody chose may have been chosen for something else; a scheduled time names one request.
+    let choices_made = request.run_id.is_some().then(|| choices(&plan.roster));
     let roster = archive.put_roster(&run_id, plan.roster).await?.value;
     // A roster without run.json is what a killed fan-out left behind, or one that is a moment ahead.
-    if !is_for(&roster, &asked) {
+    if !is_for(&roster, &asked) || choices_made.is_some_and(|made| made != choices(&roster)) {
         return Err(FanOutError::RunReused);
     }
     let tally = roster::Tally::of(&roster);
@@ -245,6 +247,12 @@ fn is_for(roster: &[RosterLine], asked: &Asked) -> bool {
         Some(users) => roster.iter().map(|line| line.user_id).eq(users.iter().copied()) && roster.iter().all(by_name),
         None => !roster.iter().any(by_name),
     }
+}
+
+/// Who is on a roster, and who of them is planned: by this two requests differ that name no users. A directory that has
+/// changed meanwhile makes the same request another one, too; it then takes another id.
+fn choices(roster: &[RosterLine]) -> Vec<(UserId, Option<Exclusion>)> {
+    roster.iter().map(|line| (line.user_id, line.excluded)).collect()
 }
 
 /// Sends a message for each planned user. A user who gets two is read twice at most, and archived once.

@@ -250,6 +250,16 @@ async fn a_roster_of_another_request_is_not_gone_on_from() {
     assert!(!world.keys().await.contains(&layout::run_file(&run("case"))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_roster_that_excludes_others_is_not_gone_on_from() {
+    let world = World::new();
+    let excluding = format!(r#"{{"runId":"case","exclude":["{}"]}}"#, user(1));
+    world.call(&excluding).await.unwrap();
+    world.store.remove(&layout::run_file(&run("case")));
+    assert_eq!(world.call(r#"{"runId":"case"}"#).await.unwrap_err().error_type(), "RunReused");
+    assert!(world.call(&excluding).await.is_ok(), "the same request goes on");
+}
+
 /// Two fan-outs of one run meet before the put of the roster, of run.json or of the archive's own file.
 #[tokio::test(start_paused = true)]
 async fn of_two_at_once_the_second_goes_on_from_the_first() {
