@@ -25,7 +25,7 @@ impl Limiter {
         }
         let rate = quota.at(now);
         let in_time = self.admit_burst(rate, now);
-        let in_window = self.admit_sustained(rate, quota, now);
+        let in_window = self.admit_sustained(rate, quota, now).max(self.admit_app(quota, now));
         if rate <= 0.0 {
             return Err(CLOSED);
         }
@@ -44,6 +44,13 @@ impl Limiter {
         let rest = (left - 1.0).max(-size);
         self.bucket = Some((rest, now));
         if left >= 1.0 || rate <= 0.0 { Duration::ZERO } else { Duration::from_secs_f64((1.0 - rest) / rate) }
+    }
+
+    /// The limit over all tenants, of which this one is all there are.
+    fn admit_app(&self, quota: &Quota, now: Timestamp) -> Duration {
+        let second = SignedDuration::from_secs(1);
+        let recent = self.recent.iter().rev().take_while(|time| now.duration_since(**time) < second).count();
+        if recent <= quota.app_per_second { Duration::ZERO } else { Duration::from_secs(1) }
     }
 
     fn admit_sustained(&mut self, rate: f64, quota: &Quota, now: Timestamp) -> Duration {
@@ -80,6 +87,15 @@ mod tests {
         assert!((0..30).all(|_| limiter.admit(&quota, at(0)).is_ok()));
         assert_eq!(limiter.admit(&quota, at(0)), Err(Duration::from_secs(1)));
         assert!(limiter.admit(&quota, at(1_100)).is_ok());
+    }
+
+    #[test]
+    fn an_application_has_a_limit_over_all_tenants() {
+        let quota = Quota { per_second: 1e6, app_per_second: 1_500, ..Quota::default() };
+        let mut limiter = Limiter::default();
+        assert!((0..1_500).all(|_| limiter.admit(&quota, at(0)).is_ok()));
+        assert_eq!(limiter.admit(&quota, at(0)), Err(Duration::from_secs(1)));
+        assert!(limiter.admit(&quota, at(1_000)).is_ok());
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub struct Quota {
     pub enforced: bool,
     /// Requests a second of one application in one tenant; also the size of a burst.
     pub per_second: f64,
+    /// Requests a second of one application in all its tenants.
+    pub app_per_second: usize,
     /// The share of it that is allowed over the longer window.
     pub sustained_share: f64,
     /// The longer window.
@@ -125,6 +127,7 @@ impl Default for Quota {
         Self {
             enforced: true,
             per_second: 30.0,
+            app_per_second: 1_500,
             sustained_share: 0.83,
             sustained_seconds: 60,
             steps: Vec::new(),
