@@ -206,12 +206,13 @@ impl World {
         self.finish(&run).await
     }
 
-    /// The workers and reconcile, in turn, until the run is closed.
+    /// The workers and reconcile, in turn, until the run is closed. Whatever the test is about, the quota was kept.
     pub async fn finish(&self, run: &RunId) -> Report {
         for _ in 0..8 {
             self.drain().await;
             self.reconcile(&format!(r#"{{"runId":"{run}"}}"#)).await;
             if self.archive().await.closed(run).await.unwrap().is_some() {
+                self.expect_quota_kept();
                 return self.archive().await.report(run).await.unwrap().expect("a closed run has a report");
             }
         }
