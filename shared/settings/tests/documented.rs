@@ -1,8 +1,8 @@
-//! The README's table of variables is the one of this crate.
+//! The documented table of variables is the one of this crate.
 
 use settings::VARIABLES;
 
-const README: &str = include_str!("../../../README.md");
+const DOCUMENTED: &str = include_str!("../../../docs/CONFIGURATION.md");
 
 fn table() -> String {
     let rows = VARIABLES.iter().map(|variable| {
@@ -18,7 +18,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_readme_lists_every_variable_with_its_default_and_meaning() {
+fn the_documentation_lists_every_variable_with_its_default_and_meaning() {
     let table = table();
-    assert!(README.contains(&table), "replace the README's table of variables by this one:\n{table}");
+    assert!(DOCUMENTED.contains(&table), "replace the table in docs/CONFIGURATION.md by this one:\n{table}");
 }
