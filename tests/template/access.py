@@ -30,6 +30,9 @@ def state(what):
                                     ("GetObject", "PutObject"))}
 
 
+# The roles of the functions, which join subnets if there are any.
+ASKERS = ("FanOutRole", "WorkerRole", "ReconcileRole")
+SUBNETS = {"SubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e", "SecurityGroupIds": "sg-0a1b2c3d"}
 LEDGER, INTERACTIONS, QUARANTINE = (f"{part}/tenant_id={TENANT}/*" for part in ("ledger", "interactions", "quarantine"))
 IDENTITY = {("sts:GetWebIdentityToken", "*")}
 USE_KEY = {("kms:Decrypt", KEY), ("kms:GenerateDataKey", KEY)}
@@ -47,7 +50,8 @@ LEAST = {
     "ReconcileRole": logs("ReconcileLogs") | {("s3:ListBucket", A)} | state("run_id")
     | reads("archive.json", "runs/*", LEDGER, INTERACTIONS)
     | writes("runs/*/users.jsonl.zst", "runs/*/report.json", LEDGER)
-    | {("sqs:GetQueueAttributes", WORK), ("sqs:SendMessage", WORK), ("sqs:SendMessage", FAILED)},
+    | {("sqs:GetQueueAttributes", WORK), ("sqs:SendMessage", WORK), ("sqs:SendMessage", FAILED)}
+    | {("events:PutEvents", f"arn:aws:events:eu-central-1:{ACCOUNT}:event-bus/default")},
     "SchedulerRole": {("sqs:SendMessage", FAILED)} | {
         ("lambda:InvokeFunction", f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:{name}") for name in
         ("FanOut", "Reconcile")},
@@ -56,7 +60,7 @@ LEAST = {
 
 def statements(stack, role):
     """The statements of a role: its own, and those of the policies attached to it."""
-    own = stack.resources[role]["Properties"]
+    own = stack.of_type("AWS::IAM::Role")[role]["Properties"]
     documents = [policy["PolicyDocument"] for policy in own.get("Policies", [])]
     for policy in stack.of_type("AWS::IAM::Policy").values():
         if own["RoleName"] in policy["Properties"]["Roles"]:
@@ -147,18 +151,24 @@ def wildcards(templates):
 
 @check
 def roles(templates):
-    """Every role has a name from the stack, the path, the boundary if there is one, and no managed policy."""
-    given = templates.stack(RolePath="/team/", PermissionsBoundaryArn=BOUNDARY)
-    absent = templates.stack()
+    """Every role has a name from the stack, the path, the boundary if there is one, and no managed policy of AWS."""
+    given = templates.stack(RolePath="/team/", PermissionsBoundaryArn=BOUNDARY, BreakGlassTrustedArn=ROLE)
+    absent = templates.stack(BreakGlassTrustedArn=ROLE)
+    networked = templates.stack(BreakGlassTrustedArn=ROLE, **SUBNETS)
+    same(set(given.of_type("AWS::IAM::Role")), {*LEAST, "BreakGlassRole"})
     for name, role in given.of_type("AWS::IAM::Role").items():
         properties = role["Properties"]
         expect(properties.get("RoleName", "").startswith("the-stack-"), name, "has no fixed name")
         same((properties.get("Path"), properties.get("PermissionsBoundary")), ("/team/", BOUNDARY), name)
+        # One of ours, and only where there are subnets: Lambda's own check of the role comes before policies made later.
         expect("ManagedPolicyArns" not in properties, name, "has a managed policy")
-        expect("PermissionsBoundary" not in absent.resources[name]["Properties"], name, "empty is not absent")
+        joined = networked.of_type("AWS::IAM::Role")[name]["Properties"].get("ManagedPolicyArns")
+        same(joined, [f"arn:aws:iam::{ACCOUNT}:policy/UseSubnets"] if name in ASKERS else None, name)
+        expect("PermissionsBoundary" not in absent.of_type("AWS::IAM::Role")[name]["Properties"], name, "empty is not absent")
         (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
-        service = "scheduler.amazonaws.com" if name == "SchedulerRole" else "lambda.amazonaws.com"
-        same((trust["Effect"], trust["Principal"], trust["Action"]), ("Allow", {"Service": service}, "sts:AssumeRole"), name)
+        principal = {"SchedulerRole": {"Service": "scheduler.amazonaws.com"}, "BreakGlassRole": {"AWS": ROLE}}
+        principal = principal.get(name, {"Service": "lambda.amazonaws.com"})
+        same((trust["Effect"], trust["Principal"], trust["Action"]), ("Allow", principal, "sts:AssumeRole"), name)
     same(given.outputs["FederatedSubjectWorker"], f"arn:aws:iam::{ACCOUNT}:role/team/the-stack-worker")
     same(given.outputs["FederatedSubjectFanOut"], f"arn:aws:iam::{ACCOUNT}:role/team/the-stack-fan-out")
 
@@ -251,9 +261,9 @@ def key_policy(templates):
 
 @check
 def what_outlives_the_stack(templates):
-    """Buckets, their policies and the key are retained, and nothing else is left behind by a deletion."""
-    kept = {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key"}
-    stack = templates.stack()
+    """Buckets, their policies, the key and the readers' policies are retained, and nothing else is left behind by a deletion."""
+    kept = {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::IAM::ManagedPolicy"}
+    stack = templates.stack(BreakGlassTrustedArn=ROLE, ReadTrailBucketName="trail", Dashboard="true", AlarmEmail="a@b.example")
     found = set()
     for part in stack.stacks():
         for name, resource in part.resources.items():
@@ -275,3 +285,21 @@ def bring_your_own(templates):
     expect(("s3:ListBucket", "arn:aws:s3:::theirs") in granted(stack, "WorkerRole"), "the worker may not list it")
     prefixed = templates.stack(ArchivePrefix="copilot/")
     expect(("s3:PutObject", f"{A}/copilot/{INTERACTIONS}") in granted(prefixed, "WorkerRole"), "the prefix is not in the policy")
+
+
+@check
+def subnets(templates):
+    """In subnets, Lambda may join the functions to them and the functions may not; without, there is nothing of the kind."""
+    for function in templates.stack().of_type("AWS::Lambda::Function").values():
+        expect("VpcConfig" not in function["Properties"], "is in a network nobody named")
+    expect("UseSubnets" not in templates.stack().resources, "rights for a network nobody named")
+    stack = templates.stack(**SUBNETS)
+    for function in stack.of_type("AWS::Lambda::Function").values():
+        same(function["Properties"]["VpcConfig"], {"SubnetIds": SUBNETS["SubnetIds"].split(","), "SecurityGroupIds": ["sg-0a1b2c3d"]})
+    join, refuse = stack.resources["UseSubnets"]["Properties"]["PolicyDocument"]["Statement"]
+    same((join["Effect"], refuse["Effect"], refuse["Condition"]), ("Allow", "Deny", {"Null": {"lambda:SourceFunctionArn": "false"}}))
+    same(join["Action"], refuse["Action"])
+    # What Lambda documents that it needs.
+    same(set(join["Action"]), {"ec2:" + action for action in (
+        "AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets",
+        "UnassignPrivateIpAddresses")})

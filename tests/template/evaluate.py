@@ -153,6 +153,8 @@ class Stack:
                 return self.attribute(*(value if isinstance(value, list) else value.split(".", 1)))
             if function == "Fn::Sub":
                 return re.sub(r"\$\{([^}]+)\}", lambda match: str(self.named(match.group(1))), value)
+            if function == "Fn::Split":
+                return self.resolve(value[1]).split(value[0])
             if function == "Fn::FindInMap":
                 table, first, second = value
                 return self.template["Mappings"][table][self.resolve(first)][second]
@@ -170,6 +172,8 @@ class Stack:
         resource = self.resources[name]
         if resource["Type"] == "AWS::IAM::Role":
             return self.resolve(resource["Properties"]["RoleName"])
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            return f"arn:{self.partition}:iam::{ACCOUNT}:policy/{name}"
         return f"https://sqs/{name}" if resource["Type"] == "AWS::SQS::Queue" else name
 
     def attribute(self, name, attribute):
@@ -200,3 +204,13 @@ class Templates:
 
     def stack(self, partition="aws", region="eu-central-1", **parameters):
         return Stack(self.translated, {**REQUIRED, **parameters}, partition, region, self.written)
+
+    def alone(self, path, **parameters):
+        """A template of infra/ that is deployed by itself."""
+        return Stack(self.written[path], parameters)
+
+    def nested(self):
+        """The templates that the root deploys, and what it passes to each."""
+        found = self.written["template.yaml"]["Resources"].values()
+        found = [resource["Properties"] for resource in found if resource["Type"] == "AWS::CloudFormation::Stack"]
+        return {properties["TemplateURL"]: properties["Parameters"] for properties in found}

@@ -20,17 +20,15 @@ def broken(written, function):
     return templates
 
 
-def root(templates, name):
-    return templates["template.yaml"]["Resources"][name]
-
-
-def archive(templates, name):
-    return templates["infra/archive.yaml"]["Resources"][name]
+def resource(templates, name):
+    """A resource of any of the templates; no two of them share a name that is broken here."""
+    (found,) = [template["Resources"][name] for template in templates.values() if name in template["Resources"]]
+    return found
 
 
 def policy(templates, role, sid):
     """The list of statements of a role, and the place of one of them."""
-    entries = root(templates, role)["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    entries = resource(templates, role)["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     return entries, next(index for index, entry in enumerate(entries) if entry["Sid"] == sid)
 
 
@@ -41,47 +39,47 @@ def statement(templates, role, sid):
 
 @mutation("what_outlives_the_stack")
 def bucket_deleted_with_the_stack(t):
-    del archive(t, "ArchiveBucket")["DeletionPolicy"]
+    del resource(t, "ArchiveBucket")["DeletionPolicy"]
 
 
 @mutation("what_outlives_the_stack")
 def key_deleted_when_replaced(t):
-    archive(t, "Key")["UpdateReplacePolicy"] = "Delete"
+    resource(t, "Key")["UpdateReplacePolicy"] = "Delete"
 
 
 @mutation("what_outlives_the_stack")
 def put_once_ends_with_the_stack(t):
-    del archive(t, "ArchiveBucketPolicy")["DeletionPolicy"]
+    del resource(t, "ArchiveBucketPolicy")["DeletionPolicy"]
 
 
 @mutation("what_outlives_the_stack")
 def queue_left_behind(t):
-    root(t, "DeadLetterQueue")["DeletionPolicy"] = "Retain"
+    resource(t, "DeadLetterQueue")["DeletionPolicy"] = "Retain"
 
 
 @mutation("roles")
 def boundary_forgotten(t):
-    del root(t, "SchedulerRole")["Properties"]["PermissionsBoundary"]
+    del resource(t, "SchedulerRole")["Properties"]["PermissionsBoundary"]
 
 
 @mutation("roles")
 def boundary_empty_instead_of_absent(t):
-    root(t, "WorkerRole")["Properties"]["PermissionsBoundary"] = {"Ref": "PermissionsBoundaryArn"}
+    resource(t, "WorkerRole")["Properties"]["PermissionsBoundary"] = {"Ref": "PermissionsBoundaryArn"}
 
 
 @mutation("roles")
 def role_name_left_to_chance(t):
-    del root(t, "WorkerRole")["Properties"]["RoleName"]
+    del resource(t, "WorkerRole")["Properties"]["RoleName"]
 
 
 @mutation("roles")
 def managed_policy(t):
-    root(t, "FanOutRole")["Properties"]["ManagedPolicyArns"] = ["arn:aws:iam::aws:policy/AmazonS3FullAccess"]
+    resource(t, "FanOutRole")["Properties"]["ManagedPolicyArns"] = ["arn:aws:iam::aws:policy/AmazonS3FullAccess"]
 
 
 @mutation("least_privilege")
 def a_role_more(t):
-    t["template.yaml"]["Resources"]["Another"] = copy.deepcopy(root(t, "SchedulerRole"))
+    t["template.yaml"]["Resources"]["Another"] = copy.deepcopy(resource(t, "SchedulerRole"))
 
 
 @mutation("least_privilege")
@@ -113,28 +111,28 @@ def list_with_a_prefix(t):
 
 @mutation("token_is_limited")
 def token_for_anybody(t):
-    del root(t, "ProveIdentity")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["ForAllValues:StringEquals"]
+    del resource(t, "ProveIdentity")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["ForAllValues:StringEquals"]
 
 
 @mutation("secrets_and_keys_only_if_there_are")
 def key_for_nobody(t):
-    del root(t, "UseKey")["Condition"]
+    del resource(t, "UseKey")["Condition"]
 
 
 @mutation("evidence_is_put_once")
 def overwriting_allowed(t):
-    del archive(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][0]
+    del resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][0]
 
 
 @mutation("evidence_is_put_once")
 def condition_the_wrong_way_round(t):
-    entry = archive(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][0]["Fn::If"][1]
+    entry = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][0]["Fn::If"][1]
     entry["Condition"]["Null"]["s3:if-none-match"] = "false"
 
 
 @mutation("evidence_is_put_once")
 def everybody_breaks_the_glass(t):
-    entry = archive(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][1]
+    entry = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][1]
     entry["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": {"Ref": "BreakGlassRoleArn"}}}
 
 
@@ -145,17 +143,17 @@ def queue_without_tls(t):
 
 @mutation("buckets")
 def bucket_may_be_public(t):
-    archive(t, "StateBucket")["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] = False
+    resource(t, "StateBucket")["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] = False
 
 
 @mutation("buckets")
 def lock_added_later(t):
-    del archive(t, "ArchiveBucket")["Properties"]["ObjectLockEnabled"]
+    del resource(t, "ArchiveBucket")["Properties"]["ObjectLockEnabled"]
 
 
 @mutation("key_policy")
 def key_used_by_its_administrators(t):
-    archive(t, "Key")["Properties"]["KeyPolicy"]["Statement"][0]["Action"].append("kms:Decrypt")
+    resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][0]["Action"].append("kms:Decrypt")
 
 
 @mutation("bring_your_own")
@@ -165,37 +163,37 @@ def given_bucket_not_used(t):
 
 @mutation("the_work_queue")
 def recursion_stopped(t):
-    del root(t, "Worker")["Properties"]["RecursiveLoop"]
+    del resource(t, "Worker")["Properties"]["RecursiveLoop"]
 
 
 @mutation("the_work_queue")
 def visible_too_early(t):
-    root(t, "WorkQueue")["Properties"]["VisibilityTimeout"] = 900
+    resource(t, "WorkQueue")["Properties"]["VisibilityTimeout"] = 900
 
 
 @mutation("the_work_queue")
 def batches_fail_as_a_whole(t):
-    del root(t, "WorkerSource")["Properties"]["FunctionResponseTypes"]
+    del resource(t, "WorkerSource")["Properties"]["FunctionResponseTypes"]
 
 
 @mutation("the_work_queue")
 def concurrency_unbounded(t):
-    del root(t, "WorkerSource")["Properties"]["ScalingConfig"]
+    del resource(t, "WorkerSource")["Properties"]["ScalingConfig"]
 
 
 @mutation("schedules")
 def enabled_at_once(t):
-    root(t, "History")["Properties"]["State"] = "ENABLED"
+    resource(t, "History")["Properties"]["State"] = "ENABLED"
 
 
 @mutation("schedules")
 def scheduled_time_misspelt(t):
-    root(t, "Daily")["Properties"]["Target"]["Input"] = '{"scheduledTime":"<aws.scheduler.scheduled-date>"}'
+    resource(t, "Daily")["Properties"]["Target"]["Input"] = '{"scheduledTime":"<aws.scheduler.scheduled-date>"}'
 
 
 @mutation("schedules")
 def schedule_without_dead_letters(t):
-    del root(t, "CloseRuns")["Properties"]["Target"]["DeadLetterConfig"]
+    del resource(t, "CloseRuns")["Properties"]["Target"]["DeadLetterConfig"]
 
 
 @mutation("history_ends_before_the_next_daily_run")
@@ -205,17 +203,17 @@ def history_too_late(t):
 
 @mutation("asynchronous_invocations")
 def failures_vanish(t):
-    del root(t, "FanOut")["Properties"]["EventInvokeConfig"]
+    del resource(t, "FanOut")["Properties"]["EventInvokeConfig"]
 
 
 @mutation("functions")
 def text_logs(t):
-    root(t, "Worker")["Properties"]["LoggingConfig"]["LogFormat"] = "Text"
+    resource(t, "Worker")["Properties"]["LoggingConfig"]["LogFormat"] = "Text"
 
 
 @mutation("functions")
 def another_binary(t):
-    root(t, "Worker")["Metadata"]["BuildProperties"]["Binary"] = "reconcile"
+    resource(t, "Worker")["Metadata"]["BuildProperties"]["Binary"] = "reconcile"
 
 
 @mutation("environments")
@@ -257,13 +255,13 @@ def parameter_in_no_group(t):
 
 @mutation("parameters_are_used")
 def parameter_not_forwarded(t):
-    del root(t, "Archive")["Properties"]["Parameters"]["BreakGlassRoleArn"]
+    del resource(t, "Archive")["Properties"]["Parameters"]["BreakGlassRoleArn"]
 
 
 @mutation("parameters_are_used")
 def parameter_without_effect(t):
-    root(t, "WorkerRole")["Properties"]["Path"] = root(t, "FanOutRole")["Properties"]["Path"] = "/"
-    root(t, "ReconcileRole")["Properties"]["Path"] = root(t, "SchedulerRole")["Properties"]["Path"] = "/"
+    resource(t, "WorkerRole")["Properties"]["Path"] = resource(t, "FanOutRole")["Properties"]["Path"] = "/"
+    resource(t, "ReconcileRole")["Properties"]["Path"] = resource(t, "SchedulerRole")["Properties"]["Path"] = "/"
 
 
 @mutation("patterns")
@@ -278,7 +276,7 @@ def compliance_without_a_word(t):
 
 @mutation("names")
 def queue_with_a_name(t):
-    root(t, "WorkQueue")["Properties"]["QueueName"] = "work"
+    resource(t, "WorkQueue")["Properties"]["QueueName"] = "work"
 
 
 @mutation("partitions")
@@ -299,4 +297,116 @@ def emulated_with_more_rights(t):
 
 @mutation("emulation_is_named")
 def emulated_with_fewer_resources(t):
-    root(t, "SchedulerRole")["Condition"] = "OnAws"
+    resource(t, "SchedulerRole")["Condition"] = "OnAws"
+
+
+@mutation("a_closed_run_is_told")
+def closed_runs_kept_secret(t):
+    del resource(t, "ReconcileEventInvokeConfig")["Properties"]["DestinationConfig"]["OnSuccess"]
+
+
+@mutation("least_privilege")
+def events_on_any_bus(t):
+    statement(t, "ReconcileRole", "TellOfClosedRuns")["Resource"] = "*"
+
+
+@mutation("subnets")
+def functions_make_interfaces(t):
+    del resource(t, "UseSubnets")["Properties"]["PolicyDocument"]["Statement"][1]["Condition"]
+
+
+@mutation("subnets")
+def networked_always(t):
+    value = t["template.yaml"]["Globals"]["Function"]["VpcConfig"]
+    t["template.yaml"]["Globals"]["Function"]["VpcConfig"] = value["Fn::If"][1]
+
+
+@mutation("roles")
+def boundary_not_forwarded(t):
+    resource(t, "Custody")["Properties"]["Parameters"]["PermissionsBoundaryArn"] = ""
+
+
+@mutation("rules")
+def half_a_network(t):
+    del t["template.yaml"]["Rules"]["NetworkWhole"]
+
+
+@mutation("requests_of_the_functions")
+def clear_text_to_the_queue(t):
+    resource(t, "WorkQueuePolicy")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"] = "true"
+
+
+@mutation("requests_of_the_functions")
+def key_used_in_any_way(t):
+    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][1]["Condition"]
+
+
+@mutation("requests_of_the_functions")
+def token_that_lasts(t):
+    del resource(t, "ProveIdentity")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["NumericLessThanEquals"]
+
+
+@mutation("requests_of_people")
+def evidence_with_content(t):
+    resource(t, "EvidenceReader")["Properties"]["PolicyDocument"]["Statement"][1]["Resource"][1] = {
+        "Fn::Sub": "arn:${AWS::Partition}:s3:::${ArchiveBucketName}/${ArchivePrefix}*"
+    }
+
+
+@mutation("requests_of_people")
+def evidence_with_names(t):
+    statements = resource(t, "EvidenceReader")["Properties"]["PolicyDocument"]["Statement"]
+    statements[1]["Resource"][-1] = statements[1]["Resource"][-1]["Fn::If"][1]
+
+
+@mutation("requests_of_people")
+def content_reader_writes(t):
+    resource(t, "ContentReader")["Properties"]["PolicyDocument"]["Statement"][1]["Action"] = ["s3:GetObject", "s3:PutObject"]
+
+
+@mutation("requests_of_people")
+def administrator_deletes_the_key(t):
+    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][-1]
+
+
+@mutation("requests_of_people")
+def glass_breaker_reads(t):
+    resource(t, "BreakGlassRole")["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][1]["Action"].append("s3:GetObject")
+
+
+@mutation("break_glass")
+def another_name_in_the_policy(t):
+    value = resource(t, "Archive")["Properties"]["Parameters"]["BreakGlassRoleArn"]["Fn::If"]
+    value[1]["Fn::Sub"] = value[1]["Fn::Sub"].replace("${RolePath}", "/")
+
+
+@mutation("another_account")
+def any_role_of_that_account(t):
+    entry = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][1]["Fn::If"][1]
+    del entry["Condition"]
+
+
+@mutation("another_account")
+def its_key_for_any_role(t):
+    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][2]["Fn::If"][1]["Condition"]["ArnEquals"]
+
+
+@mutation("retention")
+def ledger_expires(t):
+    resource(t, "ArchiveBucket")["Properties"]["LifecycleConfiguration"]["Fn::If"][1]["Rules"][2]["Prefix"] = {"Ref": "ArchivePrefix"}
+
+
+@mutation("retention")
+def versions_stay_behind(t):
+    del resource(t, "ArchiveBucket")["Properties"]["LifecycleConfiguration"]["Fn::If"][1]["Rules"][0]["NoncurrentVersionExpiration"]
+
+
+@mutation("trail")
+def every_write_on_the_trail(t):
+    selector = resource(t, "ReadTrail")["Properties"]["AdvancedEventSelectors"][0]
+    selector["FieldSelectors"] = [entry for entry in selector["FieldSelectors"] if entry["Field"] != "readOnly"]
+
+
+@mutation("what_outlives_the_stack")
+def readers_locked_out_with_the_stack(t):
+    del resource(t, "EvidenceReader")["DeletionPolicy"]

@@ -1,7 +1,7 @@
 //! Why a fan-out ended without an answer.
 
 use archive::{ArchiveError, OpenError};
-use domain::IdError;
+use domain::{Failure, IdError};
 use graph::GraphError;
 use queue::QueueError;
 
@@ -62,6 +62,8 @@ impl FanOutError {
             Self::RunReused => "RunReused",
             Self::NoGrantingSku { .. } => "NoGrantingSku",
             Self::NobodyEnumerated => "NobodyEnumerated",
+            // Of all that Graph may answer the one that an alarm tells apart: it needs a person, and soon.
+            Self::Graph(error) if matches!(error.failure(), Some(Failure::Unauthorised)) => "Unauthorised",
             Self::Graph(_) => "Graph",
             Self::Open(_) | Self::Archive(_) | Self::RosterGone => "Archive",
             Self::Queue(_) => "Queue",
@@ -85,5 +87,20 @@ impl From<ArchiveError> for FanOutError {
 impl From<OpenError> for FanOutError {
     fn from(error: OpenError) -> Self {
         Self::Open(error)
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_application_has_a_type_of_its_own() {
+        let token = GraphError::Token { code: Some(7_000_222), advice: "create a new one" };
+        for refused in [token, GraphError::MissingRole { role: "User.Read.All" }] {
+            assert_eq!(FanOutError::Graph(refused).error_type(), "Unauthorised");
+        }
+        for other in [GraphError::NoAnswer, GraphError::DeadlinePassed] {
+            assert_eq!(FanOutError::Graph(other).error_type(), "Graph");
+        }
     }
 }
