@@ -55,9 +55,8 @@ impl Names {
 /// Whom a run is about, and what the directory says of groups.
 #[derive(Debug)]
 pub(crate) struct Enumeration {
-    /// Sorted by id, each once.
-    pub(crate) users: Vec<DirectoryUser>,
-    pub(crate) why: Why,
+    /// Sorted by id, each once, and why each is here.
+    pub(crate) users: Vec<(DirectoryUser, Why)>,
     /// A user must be in each of these.
     pub(crate) members: Vec<BTreeSet<UserId>>,
     /// Nobody of these.
@@ -90,7 +89,8 @@ impl Enumeration {
             let unknown = |index| FanOutError::InvalidPayload(Fault::at("groups", index, UNKNOWN_GROUP).into());
             members.push(union(&request.groups, graph, by).await?.map_err(unknown)?);
         }
-        Ok(Self { users, why, members, excluded })
+        let users = users.into_iter().map(|user| (user, why)).collect();
+        Ok(Self { users, members, excluded })
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod estimate;
 mod fault;
 mod known;
+mod leavers;
 pub mod payload;
 mod plan;
 mod roster;

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::Archive;
-use archive::records::RosterLine;
-use domain::{Deadline, Kind, UserId};
+use archive::records::{RosterLine, Why};
+use domain::{Deadline, Kind, Timestamp, UserId};
+use graph::DirectoryUser;
 use jiff::SignedDuration;
 
 use crate::enumerate::{Enumeration, Names};
@@ -12,7 +13,7 @@ use crate::estimate::{Estimate, Known, Reading};
 use crate::payload::Request;
 use crate::roster::{History, Rules, Tally};
 use crate::window::{self, Bounds};
-use crate::{Answer, Deps, FanOutError, known};
+use crate::{Answer, Deps, FanOutError, known, leavers};
 
 /// A run before anything of it is written.
 #[derive(Debug)]
@@ -33,28 +34,34 @@ impl Plan {
         deps: &Deps,
         by: Deadline,
     ) -> Result<Self, FanOutError> {
-        let Enumeration { users, why, members, excluded } =
+        let Enumeration { users, members, excluded } =
             Enumeration::of(request, names, &deps.rules, &deps.graph, by).await?;
         let now = deps.clock.now();
         let now = deps.graph.server_date().map_or(now, |date| date.min(now));
         let bounds = window::bounds(request, now, deps.rules.settle)?;
 
-        let mut rules = Rules { members, excluded, history: None };
+        let (mut rules, mut users) = (Rules { members, excluded, ..Rules::default() }, users);
+        if let Some(archive) = archive {
+            rules.erased = archive.erased().await?;
+            if request.users.is_empty() && request.groups.is_empty() && deps.rules.leavers.is_positive() {
+                users = with_leavers(users, archive, now, deps, by).await?;
+            }
+        }
         let mut known = BTreeMap::new();
         if let Some(archive) = archive
             && (request.history || request.dry_run)
         {
             let wanted: BTreeSet<UserId> = users
                 .iter()
-                .filter(|user| rules.exclusion(user.id, why, user.plan_enabled).is_none())
-                .map(|user| user.id)
+                .filter(|(user, why)| rules.exclusion(user.id, *why, user.plan_enabled).is_none())
+                .map(|(user, _)| user.id)
                 .collect();
             known = known::newest(archive, wanted, &*deps.clock, by).await?;
         }
         if request.history {
             rules.history = Some(History { start: deps.rules.history_start, known: &known });
         }
-        let roster = rules.roster(users, why);
+        let roster = rules.roster(users);
         Ok(Self { kind: request.kind(), bounds, roster, known })
     }
 
@@ -87,4 +94,24 @@ impl Plan {
         };
         length.as_secs_f64().max(0.0) / 3600.0
     }
+}
+
+/// These licensed users, and who was one of them until lately. Who still holds the licence with the plan switched off has
+/// left just as well.
+async fn with_leavers(
+    users: Vec<(DirectoryUser, Why)>,
+    archive: &Archive,
+    now: Timestamp,
+    deps: &Deps,
+    by: Deadline,
+) -> Result<Vec<(DirectoryUser, Why)>, FanOutError> {
+    let since = now.checked_sub(deps.rules.leavers).unwrap_or(Timestamp::MIN);
+    let licensed = users.iter().filter(|(user, _)| user.plan_enabled).map(|(user, _)| user.id).collect();
+    let leavers = leavers::since(archive, since, &licensed, &*deps.clock, by).await?;
+    let mut all: BTreeMap<UserId, (DirectoryUser, Why)> = users.into_iter().map(|one| (one.0.id, one)).collect();
+    for (id, named) in leavers {
+        let user = all.remove(&id).map_or(named, |(user, _)| user);
+        all.insert(id, (user, Why::Leaver));
+    }
+    Ok(all.into_values().collect())
 }

@@ -15,6 +15,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) members: Vec<BTreeSet<UserId>>,
     /// Nobody of these.
     pub(crate) excluded: BTreeSet<UserId>,
+    /// Who was erased from the archive: nobody asks for them again.
+    pub(crate) erased: BTreeSet<UserId>,
     /// Only users whose coverage can be extended backwards.
     pub(crate) history: Option<History<'a>>,
 }
@@ -31,12 +33,16 @@ pub(crate) struct History<'a> {
 impl Rules<'_> {
     /// Why this user is not planned, the first reason that applies.
     ///
-    /// Who was asked for by name is read whatever the licence: Graph says itself whether there is something to show.
+    /// Who was asked for by name is read whatever the licence: Graph says itself whether there is something to show. Who left
+    /// is read whatever the groups that include: the directory takes whom it deletes out of them.
     pub(crate) fn exclusion(&self, user: UserId, why: Why, plan_enabled: bool) -> Option<Exclusion> {
+        if self.erased.contains(&user) {
+            return Some(Exclusion::Erased);
+        }
         if why == Why::Licensed && !plan_enabled {
             return Some(Exclusion::PlanDisabled);
         }
-        if !self.members.iter().all(|members| members.contains(&user)) {
+        if why != Why::Leaver && !self.members.iter().all(|members| members.contains(&user)) {
             return Some(Exclusion::NotInGroups);
         }
         if self.excluded.contains(&user) {
@@ -51,8 +57,8 @@ impl Rules<'_> {
     }
 
     /// The roster of these users, who are sorted by id.
-    pub(crate) fn roster(&self, users: Vec<DirectoryUser>, why: Why) -> Vec<RosterLine> {
-        let line = |user: DirectoryUser| {
+    pub(crate) fn roster(&self, users: Vec<(DirectoryUser, Why)>) -> Vec<RosterLine> {
+        let line = |(user, why): (DirectoryUser, Why)| {
             let excluded = self.exclusion(user.id, why, user.plan_enabled);
             let licence = |licence: graph::Licence| Licence {
                 sku_id: licence.sku_id.to_string(),
@@ -117,22 +123,35 @@ mod tests {
         numbers.iter().map(|n| UserId::from_bytes([*n; 16])).collect()
     }
 
+    fn all(users: &[DirectoryUser], why: Why) -> Vec<(DirectoryUser, Why)> {
+        users.iter().map(|user| (user.clone(), why)).collect()
+    }
+
     fn reasons(roster: &[RosterLine]) -> Vec<Option<&str>> {
         roster.iter().map(|line| line.excluded.as_ref().map(Exclusion::as_str)).collect()
     }
 
     #[test]
     fn each_user_is_planned_or_excluded_for_the_first_reason() {
-        let rules = Rules { members: vec![ids(&[1, 2, 3]), ids(&[1, 2, 4])], excluded: ids(&[2, 3]), history: None };
+        let members = vec![ids(&[1, 2, 3]), ids(&[1, 2, 4])];
+        let rules = Rules { members, excluded: ids(&[2, 3]), ..Rules::default() };
         let users = vec![user(1, true), user(2, true), user(3, true), user(4, true), user(5, false)];
-        let roster = rules.roster(users.clone(), Why::Licensed);
+        let roster = rules.roster(all(&users, Why::Licensed));
         let expected = [None, Some("exclude"), Some("not-in-groups"), Some("not-in-groups"), Some("plan-disabled")];
         assert_eq!(reasons(&roster), expected);
         let tally = Tally::of(&roster);
         assert_eq!((tally.enumerated, tally.planned), (5, 1));
         assert_eq!(tally.excluded.values().sum::<u64>() + tally.planned, tally.enumerated);
         // The licence is no reason for who was asked for.
-        assert_eq!(reasons(&Rules::default().roster(users, Why::Asked)), [None; 5]);
+        assert_eq!(reasons(&Rules::default().roster(all(&users, Why::Asked))), [None; 5]);
+        // Who left is in no group any more and holds no licence; a list that excludes still holds.
+        let leavers = rules.roster(all(&users, Why::Leaver));
+        assert_eq!(reasons(&leavers), [None, Some("exclude"), Some("exclude"), None, None]);
+        // Nothing brings back who was erased.
+        let rules = Rules { erased: ids(&[1]), ..Rules::default() };
+        for why in [Why::Licensed, Why::Asked, Why::Leaver] {
+            assert_eq!(reasons(&rules.roster(all(&users[..2], why))), [Some("erased"), None], "{why:?}");
+        }
     }
 
     #[test]
@@ -145,9 +164,9 @@ mod tests {
         let lines = [(1, known(Some(1))), (2, known(Some(0))), (3, known(Some(-1))), (4, known(None))];
         let known = &lines.into_iter().map(|(n, known)| (UserId::from_bytes([n; 16]), known)).collect();
         let rules = Rules { history: Some(History { start, known }), ..Rules::default() };
-        let users = (1..=5).map(|n| user(n, true)).collect();
+        let users = (1..=5).map(|n| (user(n, true), Why::Licensed)).collect();
         assert_eq!(
-            reasons(&rules.roster(users, Why::Licensed)),
+            reasons(&rules.roster(users)),
             [None, Some("history-done"), Some("history-done"), Some("not-covered"), Some("not-covered")]
         );
     }

@@ -185,6 +185,77 @@ async fn a_closed_run_sends_nothing_and_answers_as_before() {
     assert_eq!(world.messages().await, []);
 }
 
+/// What a run at this time plans, and why; the run is closed.
+async fn planned_on(world: &World, date: &str) -> Vec<(domain::UserId, Why)> {
+    let id = run(&format!("{}T030000Z", date.replace('-', "")));
+    world.call(&format!(r#"{{"scheduledTime":"{date}T03:00:00Z"}}"#)).await.unwrap();
+    let archive = world.archive().await;
+    archive.append_ledger(&id, vec![], producer()).await.unwrap();
+    let roster = archive.roster(&id).await.unwrap().unwrap();
+    assert!(roster.iter().map(|line| line.user_id).is_sorted());
+    roster.iter().filter(|line| line.planned).map(|line| (line.user_id, line.why)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_the_licence_is_read_for_some_days_and_then_dropped() {
+    let mut world = World::new();
+    world.deps.rules.leavers = SignedDuration::from_hours(48);
+    let licensed = |numbers: &[u8]| numbers.iter().map(|n| (user(*n), Why::Licensed)).collect::<Vec<_>>();
+    assert_eq!(planned_on(&world, "2026-11-24").await, licensed(&[1, 2, 3]));
+    // One is deleted, one keeps the licence and loses the plan. Who never had the plan is no leaver.
+    world.directory(|state| {
+        state.users.remove(&1);
+        state.users.insert(2, Some(false));
+    });
+    for (date, leavers) in [("2026-11-25", true), ("2026-11-26", true), ("2026-11-27", false)] {
+        let day = time(&format!("{date}T03:00:20Z"));
+        world.clock.sleep(day.duration_since(world.clock.now()).unsigned_abs()).await;
+        let left: Vec<_> = [1, 2].iter().filter(|_| leavers).map(|n| (user(*n), Why::Leaver)).collect();
+        assert_eq!(planned_on(&world, date).await, [left, licensed(&[3])].concat(), "{date}");
+    }
+    let roster = world.archive().await.roster(&run("20261125T030000Z")).await.unwrap().unwrap();
+    assert_eq!(roster[0].upn.as_deref(), Some("user1@contoso.com"), "the names are the last known");
+    assert_eq!(roster[0].licences, []);
+    // With the licence back, the user is one like any other.
+    world.directory(|state| {
+        state.users.insert(2, Some(true));
+    });
+    world.clock.sleep(std::time::Duration::from_secs(86_400)).await;
+    assert_eq!(planned_on(&world, "2026-11-28").await, licensed(&[2, 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_a_leaver_of_a_run_of_some_or_without_days() {
+    let mut world = World::new();
+    planned_on(&world, "2026-11-24").await;
+    world.directory(|state| {
+        state.users.remove(&1);
+        state.groups.insert(0x11, vec![2, 3]);
+    });
+    let of_group = world.answer(&format!(r#"{{"runId":"a","groups":["{}"]}}"#, group(0x11))).await;
+    assert_eq!((&of_group["enumerated"], &of_group["planned"]), (&json!(3), &json!(2)));
+    assert_eq!(world.answer(&format!(r#"{{"runId":"b","users":["{}"]}}"#, user(2))).await["enumerated"], 1);
+    assert_eq!(world.answer(r#"{"runId":"c"}"#).await["enumerated"], 4, "a leaver among them");
+    world.deps.rules.leavers = SignedDuration::ZERO;
+    assert_eq!(world.answer(r#"{"runId":"d"}"#).await["enumerated"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_plans_who_was_erased() {
+    let world = World::new();
+    planned_on(&world, "2026-11-24").await;
+    world.messages().await;
+    let tombstone = layout::erased(TENANT, user(2));
+    world.archive().await.put_once(&tombstone, bytes::Bytes::from_static(b"{}")).await.unwrap();
+    let asked = format!(r#"{{"runId":"b","users":["{}","{}"]}}"#, user(2), user(3));
+    for (payload, planned) in [(r#"{"runId":"a"}"#, [1, 3].as_slice()), (&asked, &[3])] {
+        assert_eq!(world.answer(payload).await["excluded"]["erased"], 1);
+        let messages = world.messages().await;
+        let users: Vec<_> = messages.iter().map(|message| message.user_id).collect();
+        assert_eq!(users, planned.iter().map(|n| user(*n)).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_id_belongs_to_one_request() {
     let world = World::new();

@@ -142,8 +142,10 @@ fn by_reason(name: &str, counts: &Counts) -> String {
 }
 
 /// `412 enumerated = 18 excluded (plan-disabled 18) + 394 planned`, and the line's end.
-fn enumerated(total: u64, excluded: &Counts, planned: u64) -> String {
-    format!("{} enumerated = {} + {} planned\n", number(total), by_reason("excluded", excluded), number(planned))
+fn enumerated(total: u64, leavers: u64, excluded: &Counts, planned: u64) -> String {
+    let leavers = if leavers > 0 { format!(" ({} leavers)", number(leavers)) } else { String::new() };
+    let excluded = by_reason("excluded", excluded);
+    format!("{} enumerated{leavers} = {excluded} + {} planned\n", number(total), number(planned))
 }
 
 /// What is said of a run before its users are read.
@@ -186,7 +188,11 @@ impl Closed {
             format!("{}   {} failed, {} missing", style.bad("INCOMPLETE"), users.failed, users.missing)
         };
         let mut text = format!("run {}  {}  {verdict}\n", self.report.run_id, self.report.kind);
-        let _ = write!(text, "  users         {}", enumerated(users.enumerated, &users.excluded, users.planned));
+        let _ = write!(
+            text,
+            "  users         {}",
+            enumerated(users.enumerated, users.leavers, &users.excluded, users.planned)
+        );
         let mut classes = vec![
             format!("{} exported", number(users.exported)),
             format!("{} empty", number(users.empty)),
@@ -285,7 +291,7 @@ impl Estimate {
         let Self { kind, requests, minutes, runs, .. } = self;
         format!(
             "{kind} dry run: nothing was written\n  users         {}  at most       {} requests, {} minutes, {} runs\n",
-            enumerated(self.enumerated, &self.excluded, self.planned),
+            enumerated(self.enumerated, 0, &self.excluded, self.planned),
             number(*requests),
             number(*minutes),
             number(*runs),

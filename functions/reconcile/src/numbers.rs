@@ -1,7 +1,7 @@
 //! The numbers of a closed run, and whether they prove it complete.
 
 use archive::records::{
-    Asked, Counts, Report, ReportInteractions, ReportRequests, ReportUsers, RosterLine, RunFile, UserLine,
+    Asked, Counts, Report, ReportInteractions, ReportRequests, ReportUsers, RosterLine, RunFile, UserLine, Why,
 };
 use domain::{Class, Timestamp, UserId};
 
@@ -12,6 +12,8 @@ use crate::share::add;
 pub(crate) struct Roster {
     /// How many it names.
     pub(crate) enumerated: u64,
+    /// How many of them lost the licence lately.
+    pub(crate) leavers: u64,
     /// How many are not planned, by reason.
     pub(crate) excluded: Counts,
     /// Who is, sorted.
@@ -22,6 +24,7 @@ impl Roster {
     /// Takes one line.
     pub(crate) fn take(&mut self, line: &RosterLine) {
         self.enumerated += 1;
+        self.leavers += u64::from(line.why == Why::Leaver);
         if line.planned {
             self.planned.push(line.user_id);
         } else if let Some(reason) = line.excluded {
@@ -65,6 +68,7 @@ pub(crate) fn report(facts: Facts<'_>) -> Report {
         complete: false,
         users: ReportUsers {
             enumerated: roster.enumerated,
+            leavers: roster.leavers,
             excluded: roster.excluded.clone(),
             planned: count(roster.planned.len()),
             ..ReportUsers::default()

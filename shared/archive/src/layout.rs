@@ -13,6 +13,9 @@ pub const RUNS_PREFIX: &str = "runs/";
 /// What the keys of all interactions begin with.
 pub const INTERACTIONS_PREFIX: &str = "interactions/";
 
+/// What the keys of all tombstones begin with.
+pub const ERASED_PREFIX: &str = "erased/";
+
 /// What the keys begin with that may be replaced: caches and working state.
 pub const STATE_PREFIX: &str = "state/";
 
@@ -86,6 +89,21 @@ pub fn quarantine(tenant: TenantId, user: UserId, sha256: &str) -> String {
     format!("quarantine/tenant_id={tenant}/user_id={user}/page-{sha256}.zst")
 }
 
+/// What the tombstones of erased users begin with.
+pub fn erased_prefix(tenant: TenantId) -> String {
+    format!("{ERASED_PREFIX}tenant_id={tenant}/")
+}
+
+/// The tombstone of an erased user.
+pub fn erased(tenant: TenantId, user: UserId) -> String {
+    format!("{}user_id={user}.json", erased_prefix(tenant))
+}
+
+/// The user of a tombstone's key.
+pub fn user_of_tombstone(key: &str) -> Option<UserId> {
+    key.rsplit('/').next()?.strip_prefix("user_id=")?.strip_suffix(".json")?.parse().ok()
+}
+
 /// A user's checkpoint.
 pub fn checkpoint(tenant: TenantId, user: UserId) -> String {
     format!("{STATE_PREFIX}tenant_id={tenant}/user_id={user}.json")
@@ -128,11 +146,14 @@ mod tests {
             (ledger_entry(tenant, 1), format!("ledger/tenant_id={t}/entry-000001.json")),
             (quarantine(tenant, user, "00ff"), format!("quarantine/tenant_id={t}/user_id={u}/page-00ff.zst")),
             (checkpoint(tenant, user), format!("state/tenant_id={t}/user_id={u}.json")),
+            (erased(tenant, user), format!("erased/tenant_id={t}/user_id={u}.json")),
         ] {
             assert_eq!(key, expected);
         }
         assert_eq!(run_of_run_file(&run_file(&run)), Some(run));
         assert_eq!(run_of_run_file("runs/a/b/run.json"), None);
+        assert_eq!(user_of_tombstone(&erased(tenant, user)), Some(user));
+        assert_eq!(user_of_tombstone("erased/user_id=nobody.json"), None);
     }
 
     #[test]

@@ -323,11 +323,19 @@ pub struct UserLine {
     pub lateness: Counts,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A report's users.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportUsers {
     /// Named by the roster: `excluded` + `planned`.
     pub enumerated: u64,
+    /// How many of them lost the licence lately; left out if none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leavers: u64,
     /// Not planned, by reason.
     pub excluded: Counts,
     /// Planned: the sum of the members below.

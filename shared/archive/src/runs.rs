@@ -1,6 +1,7 @@
 //! The files of a run, each put once.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use domain::{AttemptId, RunId, UserId};
@@ -105,6 +106,12 @@ impl Archive {
         let mut runs: Vec<RunId> = keys.iter().filter_map(|key| layout::run_of_run_file(key)).collect();
         runs.sort();
         Ok(runs)
+    }
+
+    /// Who was erased: each has a tombstone.
+    pub async fn erased(&self) -> Result<BTreeSet<UserId>, ArchiveError> {
+        let keys = self.list(&layout::erased_prefix(self.tenant())).await?;
+        Ok(keys.iter().filter_map(|key| layout::user_of_tombstone(key)).collect())
     }
 
     /// Keeps a page that does not parse, as decoded.

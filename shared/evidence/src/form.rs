@@ -145,6 +145,8 @@ fn is_word(text: &str) -> bool {
 pub(crate) struct ReportUsers {
     pub(crate) enumerated: u64,
     #[serde(default)]
+    pub(crate) leavers: u64,
+    #[serde(default)]
     pub(crate) excluded: Counts,
     pub(crate) planned: u64,
     pub(crate) exported: u64,

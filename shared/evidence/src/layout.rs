@@ -29,6 +29,10 @@ pub(crate) enum Key<'a> {
         user: &'a str,
         sha256: &'a str,
     },
+    /// A tombstone: nobody asks for this user again.
+    Erased {
+        tenant: &'a str,
+    },
     /// A checkpoint or the state of an open run: caches, never evidence, so only their place is of the format.
     State {
         tenant: &'a str,
@@ -96,6 +100,10 @@ pub(crate) fn parse(key: &str) -> Option<Key<'_>> {
             user: guid_of(user, "user_id=")?,
             sha256: page.strip_prefix("page-")?.strip_suffix(".zst").filter(|hash| is_hex(hash, 64))?,
         }),
+        ["erased", tenant, name] => {
+            guid_of(name.strip_suffix(".json")?, "user_id=")?;
+            Some(Key::Erased { tenant: guid_of(tenant, "tenant_id=")? })
+        }
         ["state", tenant, name] if name.ends_with(".json") => {
             Some(Key::State { tenant: guid_of(tenant, "tenant_id=")? })
         }
@@ -175,6 +183,7 @@ mod tests {
             &ledger_key(GUID, 1),
             &ledger_key(GUID, 1_234_567),
             &format!("state/tenant_id={GUID}/user_id={GUID}.json"),
+            &format!("erased/tenant_id={GUID}/user_id={GUID}.json"),
         ] {
             assert!(parse(key).is_some(), "{key}");
         }
@@ -191,6 +200,7 @@ mod tests {
             "runs/a/other.json",
             "runs/a/receipts/xyz-1.jsonl.zst",
             &format!("ledger/tenant_id={GUID}/entry-1.json"),
+            &format!("erased/tenant_id={GUID}/user_id=somebody.json"),
             &format!("ledger/tenant_id={GUID}/entry-000000.json"),
             &format!("ledger/tenant_id={GUID}/entry-0000001.json"),
             &format!("ledger/tenant_id={upper}/entry-000001.json"),

@@ -180,6 +180,7 @@ mod tests {
                 quiet: Duration::from_secs(60),
                 include_groups: Vec::new(),
                 exclude_groups: Vec::new(),
+                leavers: SignedDuration::from_hours(30 * 24),
             }
         );
         assert_eq!(rules, Rules::default());
@@ -206,7 +207,8 @@ mod tests {
             .with("HISTORY_HOURS", "22")
             .with("QUIET_SECONDS", "0")
             .with("INCLUDE_GROUPS", format!("{ID}, 00000000-0000-0000-0000-000000000001"))
-            .with("EXCLUDE_GROUPS", ID);
+            .with("EXCLUDE_GROUPS", ID)
+            .with("LEAVER_DAYS", "0");
         let (graph, aws, rules): Everything = from_env(&env, Place::Lambda).unwrap();
         assert_eq!(graph.client_id, ID);
         assert_eq!((graph.cloud, graph.api_version), (Cloud::UsGovL5, ApiVersion::Beta));
@@ -223,6 +225,7 @@ mod tests {
         assert_eq!((rules.history_hours, rules.quiet), (SignedDuration::from_hours(22), Duration::ZERO));
         assert_eq!(rules.include_groups.len(), 2);
         assert_eq!(rules.exclude_groups, [ID.parse().unwrap()]);
+        assert_eq!(rules.leavers, SignedDuration::ZERO);
     }
 
     #[test]
@@ -291,6 +294,7 @@ mod tests {
             ("QUIET_SECONDS", &["601", "a minute"]),
             ("INCLUDE_GROUPS", &["sales", ",", &many_groups]),
             ("EXCLUDE_GROUPS", &["sales,marketing"]),
+            ("LEAVER_DAYS", &["-1", "366", "a month"]),
         ] {
             for value in values {
                 let error = from_env::<Everything>(&least().with(name, *value), Place::Lambda).unwrap_err();

@@ -7,8 +7,8 @@ use domain::{Env, GroupId, Timestamp};
 use jiff::SignedDuration;
 
 use crate::variables::{
-    EXCLUDE_GROUPS, HISTORY_HOURS, HISTORY_START, INCLUDE_GROUPS, OVERLAP_HOURS, QUIET_SECONDS, SETTLE_MINUTES,
-    Variable,
+    EXCLUDE_GROUPS, HISTORY_HOURS, HISTORY_START, INCLUDE_GROUPS, LEAVER_DAYS, OVERLAP_HOURS, QUIET_SECONDS,
+    SETTLE_MINUTES, Variable,
 };
 use crate::{InvalidConfiguration, Part, Place, Reader, from_env};
 
@@ -20,6 +20,8 @@ const OVERLAP_BOUNDS: RangeInclusive<u32> = 1..=8760;
 const HISTORY_BOUNDS: RangeInclusive<u32> = 1..=22;
 /// At most ten minutes: both readings fit into one invocation.
 const QUIET_BOUNDS: RangeInclusive<u32> = 0..=600;
+/// At most a year: the rosters of that time are read in each run of everybody.
+const LEAVER_BOUNDS: RangeInclusive<u32> = 0..=365;
 /// Lambda's environment holds 4 KB, which are about a hundred ids; more groups belong into a group.
 const MAX_GROUPS: usize = 100;
 /// 2000-01-01 to 2100-01-01: far from any interaction and far from the ends of time, where windows cannot be computed.
@@ -42,6 +44,8 @@ pub struct Rules {
     pub include_groups: Vec<GroupId>,
     /// Their members are not archived.
     pub exclude_groups: Vec<GroupId>,
+    /// How long who lost the licence is still read.
+    pub leavers: SignedDuration,
 }
 
 impl Default for Rules {
@@ -54,6 +58,7 @@ impl Default for Rules {
             quiet: Duration::from_secs(60),
             include_groups: Vec::new(),
             exclude_groups: Vec::new(),
+            leavers: SignedDuration::from_hours(30 * 24),
         }
     }
 }
@@ -78,6 +83,7 @@ impl Part for Rules {
         let quiet = reader.number(&QUIET_SECONDS, QUIET_BOUNDS);
         let include_groups = groups(reader, &INCLUDE_GROUPS);
         let exclude_groups = groups(reader, &EXCLUDE_GROUPS);
+        let leavers = reader.number(&LEAVER_DAYS, LEAVER_BOUNDS);
         Some(Self {
             settle: SignedDuration::from_mins(settle?.into()),
             overlap: SignedDuration::from_hours(overlap?.into()),
@@ -86,6 +92,7 @@ impl Part for Rules {
             quiet: Duration::from_secs(quiet?.into()),
             include_groups: include_groups?,
             exclude_groups: exclude_groups?,
+            leavers: SignedDuration::from_hours(i64::from(leavers?) * 24),
         })
     }
 }

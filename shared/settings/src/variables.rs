@@ -56,4 +56,5 @@ variables! {
     QUIET_SECONDS = "60": "how far apart two readings of an empty queue lie before it counts as empty";
     INCLUDE_GROUPS = "": "ids of groups, comma-separated: only their members are archived; empty for everybody";
     EXCLUDE_GROUPS = "": "ids of groups, comma-separated: their members are not archived";
+    LEAVER_DAYS = "30": "how long a user is still read after the last run that found the licence; 0 for not at all";
 }

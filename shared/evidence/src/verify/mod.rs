@@ -148,6 +148,7 @@ impl Check<'_> {
             if let Key::Segment { tenant: owner, .. }
             | Key::Ledger { tenant: owner, .. }
             | Key::Quarantine { tenant: owner, .. }
+            | Key::Erased { tenant: owner }
             | Key::State { tenant: owner } = parsed
             {
                 // Without an archive.json the first tenant met stands in, so that the rest can be checked.
@@ -211,7 +212,7 @@ impl Check<'_> {
 impl Inventory {
     fn sort_in(&mut self, parsed: Key<'_>, key: &str) {
         match parsed {
-            Key::Archive | Key::Help | Key::State { .. } => {}
+            Key::Archive | Key::Help | Key::Erased { .. } | Key::State { .. } => {}
             Key::Segment { month, user, number, .. } => {
                 let months = self.segments.entry(user.to_owned()).or_default();
                 months.entry(month.to_owned()).or_default().insert(number, key.to_owned());

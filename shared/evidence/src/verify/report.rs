@@ -25,6 +25,7 @@ fn compute(view: &RunView, lines: &[Line]) -> Computed {
     let mut computed = Computed {
         users: ReportUsers {
             enumerated: view.roster.len() as u64,
+            leavers: view.leavers,
             excluded: view.excluded.clone(),
             planned: view.planned(),
             ..ReportUsers::default()

@@ -22,6 +22,8 @@ pub(super) struct RunView {
     pub(super) closed: bool,
     /// Every user of the roster, and whether planned.
     pub(super) roster: HashMap<String, bool>,
+    /// How many of them lost the licence lately.
+    pub(super) leavers: u64,
     pub(super) excluded: Counts,
     pub(super) run: Option<Run>,
     /// Lines of the receipts that count: of a closed run those the ledger names, of an open one all.
@@ -180,13 +182,14 @@ impl Check<'_> {
             return Ok(());
         }
         let key = RunFile::Roster.key(&view.id);
-        let (mut roster, mut excluded) = (HashMap::new(), Counts::new());
+        let (mut roster, mut excluded, mut leavers) = (HashMap::new(), Counts::new(), 0);
         let mut faults = Vec::new();
         self.read_file(&mut view.files, &key, |bytes| {
             let lines = decode::for_each_value(bytes, |number, line: RosterLine| {
                 let valid = layout::is_guid(&line.user_id)
                     && matches!(line.why.as_str(), "licensed" | "asked" | "leaver")
                     && line.planned == line.excluded.is_none();
+                leavers += u64::from(line.why == "leaver");
                 if let Some(reason) = line.excluded {
                     *excluded.entry(reason).or_insert(0) += 1;
                 }
@@ -200,7 +203,7 @@ impl Check<'_> {
             let sentence = format!("line {number} repeats a user, or is neither planned nor excluded with a reason");
             self.verdict.add(Code::RosterLine, &key, sentence);
         }
-        (view.roster, view.excluded) = (roster, excluded);
+        (view.roster, view.excluded, view.leavers) = (roster, excluded, leavers);
         Ok(())
     }
 
