@@ -23,6 +23,7 @@ fn daily() -> Closed {
             complete: true,
             users: ReportUsers {
                 enumerated: 412,
+                leavers: 0,
                 excluded: counts(&[("exclude", 3), ("plan-disabled", 15)]),
                 planned: 394,
                 exported: 301,
@@ -79,12 +80,13 @@ fn an_incomplete_history_run_names_who_is_missing_and_what_remains() {
     closed.report.users.exported = 298;
     closed.report.users.failed = 1;
     closed.report.users.missing = 2;
+    closed.report.users.leavers = 3;
     closed.report.history_remaining = 3;
     closed.timed = false;
     closed.unread = vec![(user, Some(Class::Failed(Failure::BadPage))), (user, None)];
     let expected = "\
 run 20261124T030500Z-history  history  INCOMPLETE   1 failed, 2 missing
-  users         412 enumerated = 18 excluded (exclude 3, plan-disabled 15) + 394 planned
+  users         412 enumerated (3 leavers) = 18 excluded (exclude 3, plan-disabled 15) + 394 planned
                 394 planned = 298 exported + 74 empty + 19 unavailable (no-history 8, no-licence 11) + 0 deferred + 1 failed + 2 missing
                 5ac181d0-c896-435a-a745-ac948db1d59a failed(bad-page)
                 5ac181d0-c896-435a-a745-ac948db1d59a missing
