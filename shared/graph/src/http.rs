@@ -43,7 +43,25 @@ pub struct HttpTransportError(#[source] reqwest::Error);
 impl HttpTransport {
     /// A transport that names itself so.
     pub fn new(user_agent: &str) -> Result<Self, HttpTransportError> {
-        let client = reqwest::Client::builder()
+        Self::built(user_agent, reqwest::Client::builder())
+    }
+
+    /// The same, where every host name leads to this address. A port that a link names stays.
+    #[cfg(feature = "parts")]
+    pub fn pinned(user_agent: &str, to: std::net::SocketAddr) -> Result<Self, HttpTransportError> {
+        struct Pin(std::net::SocketAddr);
+
+        impl reqwest::dns::Resolve for Pin {
+            fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+                let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.0));
+                Box::pin(std::future::ready(Ok(addresses)))
+            }
+        }
+        Self::built(user_agent, reqwest::Client::builder().dns_resolver(std::sync::Arc::new(Pin(to))))
+    }
+
+    fn built(user_agent: &str, builder: reqwest::ClientBuilder) -> Result<Self, HttpTransportError> {
+        let client = builder
             .user_agent(user_agent)
             .redirect(redirect::Policy::none())
             .referer(false)

@@ -18,6 +18,8 @@ mod interactions;
 mod link;
 mod pace;
 mod page;
+#[cfg(feature = "parts")]
+pub mod parts;
 mod refusal;
 mod retry;
 mod tally;
