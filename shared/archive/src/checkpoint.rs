@@ -189,7 +189,8 @@ impl Checkpoint {
         self.months.retain(|month, _| *month == current || *month == current.previous() || *month == Month::UNKNOWN);
     }
 
-    fn to_bytes(&self, archive_id: ArchiveId) -> Result<Bytes, ArchiveError> {
+    /// The object that stores it.
+    pub fn to_bytes(&self, archive_id: ArchiveId) -> Result<Bytes, ArchiveError> {
         let log = |log: &KnownLog| WireLog { next: log.next, items: log.items.to_text() };
         crate::archive::json(&Wire {
             format: FORMAT,
@@ -200,8 +201,8 @@ impl Checkpoint {
         })
     }
 
-    /// `None` for what is foreign or does not parse.
-    pub(crate) fn from_bytes(bytes: &[u8], archive_id: ArchiveId) -> Option<Self> {
+    /// The checkpoint that an object stores; `None` for what is foreign or does not parse.
+    pub fn from_bytes(bytes: &[u8], archive_id: ArchiveId) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(bytes).ok()?;
         if wire.format != FORMAT || wire.archive_id != archive_id {
             return None;
