@@ -8,7 +8,7 @@ use archive::memory::MemoryStore;
 use archive::records::{Producer, Report, UserLine};
 use archive::{Archive, Stores};
 use domain::{Clock, Deadline, Random, RunId, ScaledClock, SeededRandom, Timestamp, UserId};
-use graph::{ClientSecret, GraphClient, GraphConfig};
+use graph::{ClientSecret, GraphClient, GraphConfig, Transport};
 use graph_simulator::{Simulator, Switches, Tenant};
 use jiff::SignedDuration;
 use queue::source::{self, Again, Answer};
@@ -43,6 +43,8 @@ pub struct World {
     pub given: Duration,
     /// How many workers share the budget.
     pub workers: usize,
+    /// What leads to Graph. Takes effect when the budget is shared again.
+    pub transport: Arc<dyn Transport>,
     random: Arc<dyn Random>,
     graph: Vec<GraphClient>,
 }
@@ -64,6 +66,7 @@ impl World {
         let queue = InProcessQueue::new(options, Arc::clone(&clock) as _, Arc::clone(&random));
         let mut world = Self {
             clock,
+            transport: Arc::new(InProcess(Arc::clone(&simulator))),
             simulator,
             store,
             stores,
@@ -90,7 +93,7 @@ impl World {
         config.requests_per_second = 24.0 / workers as f64;
         change(&mut config);
         let auth = ClientSecret(SecretString::from(tenant.application.secret.clone()));
-        let transport = Arc::new(InProcess(Arc::clone(&self.simulator)));
+        let transport = Arc::clone(&self.transport);
         GraphClient::new(config, Arc::new(auth), transport, self.clock(), Arc::clone(&self.random)).unwrap()
     }
 
