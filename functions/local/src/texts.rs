@@ -1,16 +1,28 @@
 //! What explains the archive to whoever finds it: put once beside `archive.json`.
 
-use archive::store::{Store, StoreError};
+use archive::store::{PutNew, Store, StoreError};
 use bytes::Bytes;
 
-/// The texts and their keys. A later version of the views goes under a new name, since nothing is rewritten.
-pub const TEXTS: [(&str, &str); 2] =
-    [("README.txt", include_str!("texts/README.txt")), ("duckdb.sql", include_str!("texts/duckdb.sql"))];
+/// How to read the archive without a program.
+pub const README: (&str, &str) = ("README.txt", include_str!("texts/README.txt"));
 
-/// Puts them where none are. Another version that lies there stays.
+/// The views for DuckDB. Nothing is rewritten: an archive that has an earlier version gets this one beside it, under the key
+/// that stands second, and whoever changes the views after a release adds a key.
+pub const VIEWS: ([&str; 2], &str) = (["duckdb.sql", "duckdb-2.sql"], include_str!("texts/duckdb.sql"));
+
+/// Puts them where none are. Other versions that lie there stay.
 pub async fn put(store: &dyn Store) -> Result<(), StoreError> {
-    for (key, text) in TEXTS {
-        store.put_new(key, Bytes::from_static(text.as_bytes())).await?;
+    let (key, text) = README;
+    store.put_new(key, Bytes::from_static(text.as_bytes())).await?;
+    let (keys, text) = VIEWS;
+    for key in keys {
+        let there = match store.put_new(key, Bytes::from_static(text.as_bytes())).await? {
+            PutNew::Created(_) => break,
+            PutNew::Exists => store.get(key).await?,
+        };
+        if there.is_some_and(|there| there.bytes == text.as_bytes()) {
+            break;
+        }
     }
     Ok(())
 }
@@ -24,17 +36,29 @@ mod tests {
     #[tokio::test]
     async fn texts_are_put_once() {
         let store = MemoryStore::default();
+        put(&store).await.unwrap();
+        put(&store).await.unwrap();
+        assert_eq!(store.list("").await.unwrap(), [README.0, VIEWS.0[0]]);
+        assert_eq!(store.get(README.0).await.unwrap().unwrap().bytes, README.1);
+        assert_eq!(store.get(VIEWS.0[0]).await.unwrap().unwrap().bytes, VIEWS.1);
+    }
+
+    #[tokio::test]
+    async fn views_of_an_older_version_stay_and_get_these_beside_them() {
+        let store = MemoryStore::default();
         store.put_new("duckdb.sql", Bytes::from_static(b"-- older")).await.unwrap();
         put(&store).await.unwrap();
         put(&store).await.unwrap();
-        assert_eq!(store.get("README.txt").await.unwrap().unwrap().bytes, TEXTS[0].1);
         assert_eq!(store.get("duckdb.sql").await.unwrap().unwrap().bytes, "-- older");
+        assert_eq!(store.get("duckdb-2.sql").await.unwrap().unwrap().bytes, VIEWS.1);
+        assert_eq!(store.list("").await.unwrap(), [README.0, "duckdb-2.sql", "duckdb.sql"]);
     }
 
     #[test]
     fn the_views_have_the_documented_names() {
-        for view in ["record", "interaction", "unparsed", "person", "run", "run_user"] {
-            assert!(TEXTS[1].1.contains(&format!("create or replace view {view} as")), "{view}");
+        for view in ["record", "interaction", "turn", "unparsed", "person", "run", "run_user"] {
+            assert!(VIEWS.1.contains(&format!("create or replace view {view} as")), "{view}");
+            assert!(README.1.contains(&format!("\n  {view} ")), "{view}");
         }
     }
 }

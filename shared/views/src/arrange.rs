@@ -21,7 +21,7 @@ pub struct Fetched<'a> {
 
 /// How the prompt and the answers of a turn were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum PairedBy {
     /// They name the same request.
     RequestId,
