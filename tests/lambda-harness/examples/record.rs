@@ -1,0 +1,193 @@
+//! Runs the functions' binaries through good and bad days and writes down what they did: each call of AWS, each line of the
+//! logs, each answer. What the template grants, what its alarms look for, and what docs/LOGGING.md says is held against it.
+//!
+//! `record FILE`, with FUNCTIONS_DIR as `tests/functions` prints it.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's world fails loudly")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use aws_fake::{Effect, Fault as AwsFault, Identity};
+use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
+use graph_simulator::{Fault, Federation, Item, RequestKind, Rule, Tenant, plain};
+use jiff::SignedDuration;
+use lambda_harness::{Fate, Setup, Stack, named};
+use serde_json::{Value, json};
+
+/// Items of the user whose pages do not fit into one invocation.
+const MANY: usize = 1_500;
+
+fn tenant() -> Tenant {
+    let now = Timestamp::from_second(SystemClock.now().as_second()).expect("it is now");
+    Tenant::new(TenantId::from_bytes([7; 16]), now)
+}
+
+fn user(tenant: &mut Tenant, number: u64, count: usize) -> UserId {
+    let user = tenant.add_licensed(number);
+    let mut created = tenant.now - SignedDuration::from_hours(1);
+    for n in 0..count {
+        assert!(tenant.add_item(user, Item::new(plain(user, n, created), created)), "each item is another");
+        created -= SignedDuration::from_mins(2);
+    }
+    user
+}
+
+fn daily(at: Timestamp) -> String {
+    format!(r#"{{"scheduledTime":"{at}"}}"#)
+}
+
+/// What a stack did, and how it was asked to.
+async fn recorded(name: &str, stack: &Stack) -> Value {
+    let depth = stack.dead_letters().len();
+    let mut lines = Vec::new();
+    let mut answers = BTreeMap::new();
+    for (function, of) in [("fan-out", &stack.fan_out), ("worker", &*stack.worker), ("reconcile", &stack.reconcile)] {
+        for line in of.stop().await {
+            lines.push(json!({ "function": function, "text": line.text }));
+        }
+        answers.insert(function, of.said());
+    }
+    let calls: Vec<Value> = stack.fake.calls().into_iter().map(|call| {
+        let function = call.access_key.rsplit_once('-').map_or("", |(function, _)| function);
+        json!({ "function": function, "action": call.iam_action(), "resource": call.resource, "status": call.status })
+    }).collect();
+    json!({ "name": name, "dead_letters": depth, "calls": calls, "lines": lines, "answers": answers })
+}
+
+/// Everything that the schedules start, without a fault and with a token of the role.
+async fn good_days() -> Value {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    for number in 1..=8 {
+        user(&mut tenant, number, 6);
+    }
+    let identity = Identity::default();
+    tenant.application.federation = Some(Federation {
+        issuer: identity.issuer,
+        subject: identity.subject,
+        audience: "api://AzureADTokenExchange".to_owned(),
+    });
+    let stack = Stack::new(Setup::new(tenant).with("GRAPH_CREDENTIAL", "federated").with("GRAPH_SECRET_ID", "")).await;
+    stack.run(&daily(now - SignedDuration::from_hours(24))).await;
+    stack.run(&format!(r#"{{"scheduledTime":"{now}","history":true}}"#)).await;
+    stack.run(&format!(r#"{{"scheduledTime":"{now}","lookbackHours":48}}"#)).await;
+    // As the schedules do: planned twice, and closed by who looks for what is open.
+    stack.plan(&daily(now)).await;
+    stack.plan(&daily(now)).await;
+    stack.source.drain().await;
+    stack.reconcile.answer("{}").await.expect("it answers");
+    stack.plan(&daily(now)).await;
+    recorded("good days", &stack).await
+}
+
+/// All that makes functions look again, hand over and send again; in the end somebody is missing and somebody failed.
+async fn bad_day() -> Value {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let [killer, garbled, forgotten, heavy] =
+        [(1, 4), (2, 4), (3, 4), (4, MANY)].map(|(n, count)| user(&mut tenant, n, count));
+    for number in 5..=8 {
+        user(&mut tenant, number, 4);
+    }
+    let setup = Setup { max_receive_count: 4, ..Setup::new(tenant) };
+    let stack = Stack::new(setup).await;
+    stack.run(&daily(now - SignedDuration::from_hours(24))).await;
+    stack.lose_checkpoint(forgotten);
+    stack.simulator.change(|switches| {
+        switches.rules = vec![
+            Rule::always(Fault::Slow { millis: 250 }).user(heavy),
+            Rule::always(Fault::Slow { millis: 300 }).user(killer),
+            Rule::always(Fault::Garbage).user(garbled),
+        ];
+    });
+    stack.fake.plan(AwsFault::new(Effect::LoseAnswer).action("PutObject").resource("/receipts/"));
+    stack.fake.plan(AwsFault::new(Effect::LoseAnswer).action("PutObject").resource("/entry-"));
+    stack.fake.plan(AwsFault::new(Effect::LoseAnswer).action("PutObject").resource("quarantine/"));
+    let (fake, simulator) = (stack.fake.clone(), Arc::clone(&stack.simulator));
+    let first = AtomicBool::new(true);
+    stack.source.decide(move |messages| {
+        let users = named(messages);
+        let timeout = users.contains(&heavy).then_some(Duration::from_secs(4));
+        if first.swap(false, Relaxed) {
+            // After a segment, before the receipt that would name it.
+            let fake = fake.clone();
+            let kill = async move {
+                let put = |call: &aws_fake::Call| {
+                    call.action == "PutObject" && call.resource.contains("/segment-") && call.done
+                };
+                let before = fake.calls().iter().filter(|call| put(call)).count();
+                fake.until(|calls| calls.iter().filter(|call| put(call)).count() > before).await;
+            };
+            return Fate { timeout, kill: Box::pin(kill) };
+        }
+        if users.contains(&killer) {
+            let kill = Stack::asked(Arc::clone(&simulator), killer, SystemClock.now());
+            return Fate { timeout, kill: Box::pin(kill) };
+        }
+        Fate { timeout, ..Fate::default() }
+    });
+    stack.run(&daily(now)).await;
+    recorded("bad day", &stack).await
+}
+
+/// The stack, planned by today's daily run.
+async fn planned(setup: Setup, now: Timestamp) -> Stack {
+    let stack = Stack::new(setup).await;
+    stack.plan(&daily(now)).await;
+    stack
+}
+
+/// Entra gives no token: at the start of a run, or in the middle of it.
+async fn refused(at_work: bool) -> Value {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    user(&mut tenant, 1, 4);
+    let setup = Setup { max_receive_count: 2, ..Setup::new(tenant) };
+    let refuse = Rule::always(Fault::Aadsts(7_000_222)).kind(RequestKind::Token);
+    if at_work {
+        let stack = planned(setup, now).await;
+        stack.simulator.change(|switches| switches.rules = vec![refuse]);
+        stack.source.drain().await;
+        return recorded("refused at work", &stack).await;
+    }
+    let stack = Stack::new(setup).await;
+    stack.simulator.change(|switches| switches.rules = vec![refuse]);
+    let reported = stack.fan_out.answer(&daily(now)).await.expect_err("Entra gives no token");
+    assert_eq!(reported.error_type, "Unauthorised", "{reported:?}");
+    recorded("refused at the start", &stack).await
+}
+
+/// A variable that cannot be understood.
+async fn misconfigured() -> Value {
+    let stack = Stack::new(Setup::new(tenant()).with("OVERLAP_HOURS", "three days")).await;
+    stack.fan_out.answer("{}").await.expect_err("the configuration is wrong");
+    recorded("misconfigured", &stack).await
+}
+
+/// The event source is off: whatever is planned waits.
+async fn nobody_works() -> Value {
+    let mut tenant = tenant();
+    let now = tenant.now;
+    user(&mut tenant, 1, 4);
+    let stack = planned(Setup::new(tenant), now).await;
+    stack.reconcile.answer("{}").await.expect("it answers");
+    recorded("nobody works", &stack).await
+}
+
+#[tokio::main]
+async fn main() {
+    let Some(path) = std::env::args().nth(1) else { panic!("usage: record FILE") };
+    let scenarios = [
+        good_days().await,
+        bad_day().await,
+        refused(false).await,
+        refused(true).await,
+        misconfigured().await,
+        nobody_works().await,
+    ];
+    let record = json!({ "tenant_id": TenantId::from_bytes([7; 16]).to_string(), "scenarios": scenarios });
+    std::fs::write(&path, serde_json::to_vec(&record).expect("it is JSON")).expect("it can be written");
+}

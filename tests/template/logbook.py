@@ -1,0 +1,66 @@
+"""What the functions log, as their source says it and as docs/LOGGING.md does."""
+
+import re
+
+from evaluate import ROOT
+
+# What stands on every line, from the subscriber and from Lambda's own invocation.
+COMMON = {"timestamp", "level", "message", "target", "span", "spans"}
+# The local program logs to a screen, and its handlers are the functions'.
+SOURCES = ("shared/*/src/**/*.rs", "functions/fan-out/src/**/*.rs", "functions/worker/src/**/*.rs", "functions/reconcile/src/**/*.rs")
+
+
+def arguments(text, start):
+    """The arguments of the macro whose parenthesis opens right before `start`."""
+    depth, begin, found, at = 0, start, [], start
+    while True:
+        char = text[at]
+        if char == '"':
+            at = re.compile(r'"(?:[^"\\]|\\.)*"', re.S).match(text, at).end()
+            continue
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            if depth == 0:
+                break
+            depth -= 1
+        elif char == "," and depth == 0:
+            found.append(text[begin:at].strip())
+            begin = at + 1
+        at += 1
+    found.append(text[begin:at].strip())
+    return [argument for argument in found if argument]
+
+
+def said(source):
+    """Each line that a source may log: its message, and the names of its fields."""
+    # What stands in tests is not logged by the functions.
+    source = source.split("#[cfg(test)]")[0]
+    for macro in re.finditer(r"tracing::(?:\$level|debug|info|warn|error)!\(", source):
+        message, fields = None, set()
+        for argument in arguments(source, macro.end()):
+            if argument.startswith('"'):
+                message = re.sub(r"\\\n\s*", "", argument.strip('"'))
+            elif not argument.startswith("target:"):
+                fields.add(re.match(r"[%?]?\s*(\w+)", argument).group(1))
+        yield message, fields
+
+
+def in_code():
+    found = {}
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            for message, fields in said(path.read_text()):
+                found.setdefault(message, set()).update(fields)
+    return found
+
+
+def in_document():
+    """The rows of the tables of docs/LOGGING.md whose first cell is a message in backquotes."""
+    found = {}
+    for row in (ROOT / "docs/LOGGING.md").read_text().splitlines():
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        if row.startswith("| `") and len(cells) == 4:
+            message, _, fields, _ = cells
+            found.setdefault(message.strip("`"), set()).update(re.findall(r"`(\w+)`", fields))
+    return found

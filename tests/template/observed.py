@@ -1,0 +1,273 @@
+"""Holds the template and the documents against what the functions' real binaries did: their calls of AWS, their log lines,
+their answers, as `cargo run -p lambda-harness --example record` writes them down."""
+
+import json
+import re
+import sys
+
+import logbook
+from access import A, S, SECRET, WORK, granted
+from combinations import COMBINATIONS
+from evaluate import ROOT, Templates, read
+from iam import like
+from mutations import broken, resource, statement
+from runner import expect, listed, same
+
+ROLES = {"fan-out": "FanOutRole", "worker": "WorkerRole", "reconcile": "ReconcileRole"}
+LOGS = {"fan-out": "FanOutLogs", "worker": "WorkerLogs", "reconcile": "ReconcileLogs"}
+# What a role is asked for by Lambda, or by S3 in its name, and not by the function's own calls.
+NOT_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "events:PutEvents", "kms:Decrypt", "kms:GenerateDataKey"}
+BY_EVENT_SOURCE = {("WorkerRole", "sqs:ReceiveMessage"), ("WorkerRole", "sqs:GetQueueAttributes")}
+BY_DESTINATION = {("FanOutRole", "sqs:SendMessage", "FailedInvocations"), ("ReconcileRole", "sqs:SendMessage", "FailedInvocations")}
+
+# The alarms that each day must raise. The last is raised by a day on which no daily run is closed.
+ALARMS = {
+    "good days": set(),
+    "bad day": {"DeadLetters", "RunIncomplete"},
+    "refused at the start": {"CredentialRefused", "FailedInvocations", "NoDailyRun"},
+    "refused at work": {"CredentialRefused", "DeadLetters", "NoDailyRun"},
+    "misconfigured": {"FailedInvocations", "NoDailyRun"},
+    "nobody works": {"OldestUser", "NoDailyRun"},
+}
+# Lambda's own brake: no run without Lambda can set it off, and the template lets it off (checked in wiring.py).
+NOT_HERE = {"RecursionDropped"}
+
+
+# ---------------------------------------------------------------- rights
+
+
+def needed(call):
+    """The action and the resource of IAM that a recorded call asks for."""
+    action, resource = call["action"], call["resource"]
+    service = action.split(":")[0]
+    if service == "s3":
+        bucket, _, key = resource.partition("/")
+        bucket = {"archive": A, "state": S}[bucket]
+        return action, bucket if action == "s3:ListBucket" else f"{bucket}/{key}"
+    return action, {"sqs": WORK, "secretsmanager": SECRET, "sts": "*"}[service]
+
+
+def rights(record, templates):
+    """Every call is granted, and every grant is called for: by a function itself, or as is written above."""
+    federated = templates.stack(GraphTenantId=record["tenant_id"], CreateKmsKey="false")
+    with_secret = templates.stack(GraphTenantId=record["tenant_id"], CreateKmsKey="false", **COMBINATIONS["client secret"])
+    grants = {role: granted(federated, role) | granted(with_secret, role) for role in ROLES.values()}
+    used = {role: set() for role in ROLES.values()}
+    for scenario in record["scenarios"]:
+        for call in scenario["calls"]:
+            role = ROLES.get(call["function"])
+            if role is None:
+                continue
+            action, resource = needed(call)
+            by = {grant for grant in grants[role] if grant[0] == action and like(resource, grant[1])}
+            expect(by, call["function"], "is not granted", action, resource)
+            used[role] |= by
+            # That a missing object is told from a forbidden one is what listing is granted for.
+            if action == "s3:GetObject" and call["status"] == 404:
+                used[role] |= {grant for grant in grants[role] if grant == ("s3:ListBucket", resource.split("/")[0])}
+    idle = {(role, *grant) for role in grants for grant in grants[role] - used[role] if grant[0] not in NOT_OWN}
+    idle = {(role, action, resource) for role, action, resource in idle if (role, action) not in BY_EVENT_SOURCE
+            and (role, action, resource.split(":")[-1]) not in BY_DESTINATION}
+    expect(not idle, "granted and never used:", sorted(idle))
+
+
+# ---------------------------------------------------------------- alarms
+
+
+def matches(pattern, line):
+    """Whether a line matches a metric filter's pattern, of the form that ours have: comparisons joined by `&&`."""
+    body = re.fullmatch(r"\{(.*)\}", pattern.strip()).group(1)
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return False
+    def one(part):
+        said = re.fullmatch(r'\$\.(\w+) (?:= "([^"]*)"|IS (TRUE|FALSE))', part.strip())
+        if said is None:
+            raise ValueError(f"a pattern of a form that is not known: {part}")
+        name, text, truth = said.groups()
+        return event.get(name) == text if truth is None else event.get(name) is (truth == "TRUE")
+    return all(one(part) for part in body.split("&&"))
+
+
+def failures(scenario):
+    """Invocations that failed: asynchronous ones end as messages, since each attempt fails alike."""
+    return sum(said.startswith("Reported") for name in ("fan-out", "reconcile") for said in scenario["answers"][name])
+
+
+def waiting(scenario):
+    """Users that an open run waits for, by reconcile's last answer."""
+    answers = [json.loads(said) for said in scenario["answers"]["reconcile"] if said.startswith("{")]
+    return sum(run.get("waiting", 0) for run in answers[-1].get("runs", [])) if answers else 0
+
+
+def measured(scenario, stack):
+    """The value of each alarm's metric, as CloudWatch would have it after this scenario."""
+    own = {}
+    for metric in stack.of_type("AWS::Logs::MetricFilter").values():
+        properties = metric["Properties"]
+        (made,) = properties["MetricTransformations"]
+        lines = [line["text"] for line in scenario["lines"] if LOGS[line["function"]] == properties["LogGroupName"]]
+        count = sum(matches(properties["FilterPattern"], line) for line in lines)
+        own[made["MetricName"]] = own.get(made["MetricName"], 0) + count * int(made["MetricValue"])
+    # A message that nobody receives grows old until SQS drops it.
+    retention = stack.resources["WorkQueue"]["Properties"]["MessageRetentionPeriod"]
+    native = {
+        ("ApproximateNumberOfMessagesVisible", "DeadLetterQueue"): scenario["dead_letters"],
+        ("ApproximateNumberOfMessagesVisible", "FailedInvocations"): failures(scenario),
+        ("ApproximateAgeOfOldestMessage", "WorkQueue"): retention if waiting(scenario) else 0,
+    }
+    values = {}
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        alarm = alarm["Properties"]
+        dimension = [entry["Value"] for entry in alarm.get("Dimensions", [])]
+        values[name] = (alarm, native.get((alarm["MetricName"], *dimension)) if dimension else own.get(alarm["MetricName"]))
+    return values
+
+
+COMPARISONS = {"GreaterThanThreshold": lambda value, threshold: value > threshold, "LessThanThreshold": lambda value, threshold: value < threshold}
+
+
+def alarms(record, templates):
+    """A run with a fault crosses the threshold of the alarm for it and of no other; a good one crosses none."""
+    stack = templates.stack(ScheduleState="ENABLED")
+    every = set(stack.of_type("AWS::CloudWatch::Alarm"))
+    same(set().union(*ALARMS.values()) | NOT_HERE, every, "alarms that no scenario raises")
+    same({scenario["name"] for scenario in record["scenarios"]}, set(ALARMS))
+    for scenario in record["scenarios"]:
+        found = set()
+        for name, (alarm, value) in measured(scenario, stack).items():
+            expect(value is not None or name in NOT_HERE, name, "has no metric")
+            if value is not None and COMPARISONS[alarm["ComparisonOperator"]](value, alarm["Threshold"]):
+                found.add(name)
+        same(found, ALARMS[scenario["name"]], scenario["name"])
+
+
+def alarms_in_time(_, templates):
+    """Whoever is told of a waiting user has hours left before its run closes incomplete."""
+    stack = templates.stack(ScheduleState="ENABLED")
+    found = {name: alarm["Properties"] for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items()}
+    (hours,) = re.findall(r"RUN_TIME: SignedDuration = SignedDuration::from_hours\((\d+)\)", (ROOT / "functions/fan-out/src/lib.rs").read_text())
+    expect(found["OldestUser"]["Threshold"] <= (int(hours) - 2) * 3600, "rings when it is too late")
+    expect(found["NoDailyRun"]["Period"] * found["NoDailyRun"]["EvaluationPeriods"] > 24 * 3600, "rings every day")
+
+
+# ---------------------------------------------------------------- the event of a closed run
+
+
+def fits(pattern, event):
+    """Whether an event matches an EventBridge pattern of plain values, `exists` and nested members; lists match by any element."""
+    for key, wanted in pattern.items():
+        for entry in listed(event):
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if isinstance(wanted, dict):
+                if value is not None and fits(wanted, value):
+                    break
+            elif any(("exists" in want and (value is not None) == want["exists"]) if isinstance(want, dict) else value == want for want in wanted):
+                break
+        else:
+            return False
+    return True
+
+
+def closed_run_event(record, _):
+    """The pattern in OPERATIONS finds the answers that close a run, only those, and they hold counts and the ledger's head."""
+    text = (ROOT / "docs/OPERATIONS.md").read_text()
+    (block,) = re.findall(r"```json\n(\{[^`]*Lambda Function Invocation Result[^`]*)```", text)
+    pattern = json.loads(block)
+    closed = 0
+    for scenario in record["scenarios"]:
+        for said in scenario["answers"]["reconcile"]:
+            answer = json.loads(said) if said.startswith("{") else {}
+            event = {"source": "lambda", "detail-type": "Lambda Function Invocation Result - Success",
+                     "detail": {"requestContext": {"functionArn": "<ReconcileFunction ARN>:$LATEST"}, "responsePayload": answer}}
+            runs = answer.get("runs", [])
+            found = any(run.get("ledger") for run in runs)
+            same(fits(pattern, event), found, scenario["name"])
+            closed += found
+            for run in runs:
+                if run.get("ledger"):
+                    expect(run["ledger"]["n"] and re.fullmatch("[0-9a-f]{64}", run["ledger"]["sha256"]) and run["users"]["planned"], run)
+    expect(closed, "no run was closed by who looks for what is open")
+
+
+# ---------------------------------------------------------------- the log lines
+
+
+def log_lines(record, _):
+    """docs/LOGGING.md has every line and every field that the code has, and no other; what was logged is among it."""
+    code, document = logbook.in_code(), logbook.in_document()
+    same(set(document), set(code), "messages")
+    for message, fields in code.items():
+        same(document[message], fields, message)
+    lines = [json.loads(line["text"]) for scenario in record["scenarios"] for line in scenario["lines"]]
+    expect({"run closed", "user failed", "the invocation failed"} <= {line["message"] for line in lines}, "hardly anything was logged")
+    for line in lines:
+        expect(line["message"] in document, "not documented:", line["message"])
+        more = set(line) - logbook.COMMON - document[line["message"]]
+        expect(not more, line["message"], "has more fields:", more)
+
+
+CHECKS = [rights, alarms, alarms_in_time, closed_run_event, log_lines]
+
+
+# ---------------------------------------------------------------- checks of the checks
+
+
+def a_right_too_few(t):
+    statement(t, "WorkerRole", "ReadArchive")["Resource"].pop()
+
+
+def a_right_too_many(t):
+    statement(t, "FanOutRole", "WriteArchive")["Action"] = ["s3:PutObject", "s3:GetObjectTagging"]
+
+
+def a_queue_for_the_wrong_one(t):
+    statement(t, "ReconcileRole", "SendMissingUsers")["Resource"] = {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+
+
+def a_pattern_that_never_matches(t):
+    resource(t, "WorkerRefusedMetric")["Properties"]["FilterPattern"] = '{ $.message = "user failed" && $.class = "unauthorised" }'
+
+
+def a_pattern_that_always_matches(t):
+    resource(t, "RunIncompleteMetric")["Properties"]["FilterPattern"] = '{ $.message = "run closed" }'
+
+
+def a_threshold_never_reached(t):
+    resource(t, "DeadLetters")["Properties"]["Threshold"] = 1000
+
+
+def a_warning_too_late(t):
+    resource(t, "OldestUser")["Properties"]["Threshold"] = 82800
+
+
+MUTATIONS = [
+    (rights, a_right_too_few), (rights, a_right_too_many), (rights, a_queue_for_the_wrong_one), (alarms, a_pattern_that_never_matches),
+    (alarms, a_pattern_that_always_matches), (alarms, a_threshold_never_reached), (alarms_in_time, a_warning_too_late),
+]
+
+
+def problem(check, record, templates):
+    try:
+        check(record, templates)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
+def main():
+    record = json.loads(open(sys.argv[1]).read())
+    written = read()
+    templates = Templates(written)
+    results = [(check.__doc__, problem(check, record, templates)) for check in CHECKS]
+    for check, mutation in MUTATIONS:
+        noticed = problem(check, record, Templates(broken(written, mutation)))
+        results.append((f"broken on purpose: {mutation.__name__.replace('_', ' ')}", None if noticed else f"{check.__name__} does not notice"))
+    for what, found in results:
+        print(f"FAILED  {what}\n        {found}" if found else f"ok      {what}")
+    return 1 if any(found for _, found in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
