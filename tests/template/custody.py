@@ -147,6 +147,7 @@ def requests_of_people(templates):
         ("EvidenceReader", "s3:GetObject", f"{RUN}/report.json", {}, True),
         ("EvidenceReader", "s3:GetObject", f"{RUN}/receipts/a-1.jsonl.zst", {}, True),
         ("EvidenceReader", "s3:GetObject", ENTRY, {}, True),
+        ("EvidenceReader", "s3:GetObject", f"{A}/erased/tenant_id={TENANT}/user_id={TENANT}.json", {}, True),
         ("EvidenceReader", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
         ("EvidenceReader", "s3:GetObject", SEGMENT, {}, False),
         ("EvidenceReader", "s3:GetObject", f"{A}/quarantine/tenant_id={TENANT}/user_id={TENANT}/page-1.zst", {}, False),

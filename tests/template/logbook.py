@@ -3,6 +3,7 @@
 import re
 
 from evaluate import ROOT
+from runner import check, expect, same
 
 # What stands on every line, from the subscriber and from Lambda's own invocation.
 COMMON = {"timestamp", "level", "message", "target", "span", "spans"}
@@ -64,3 +65,12 @@ def in_document():
             message, _, fields, _ = cells
             found.setdefault(message.strip("`"), set()).update(re.findall(r"`(\w+)`", fields))
     return found
+
+
+@check
+def the_log_is_documented(_):
+    """docs/LOGGING.md has every line and every field that the functions' source has, and no other."""
+    code, document = in_code(), in_document()
+    expect(set(code) == set(document), "not in the document:", set(code) - set(document), "not in the source:", set(document) - set(code))
+    for message, fields in code.items():
+        same(document[message], fields, message)
