@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use domain::Timestamp;
@@ -37,6 +38,12 @@ pub const SEED: u64 = 42;
 const ON_AWS_ONLY: [&str; 6] =
     ["GRAPH_SECRET_ID", "WORKER_CONCURRENCY", "WORK_QUEUE_URL", "ARCHIVE_BUCKET", "ARCHIVE_PREFIX", "QUIET_SECONDS"];
 
+/// What `--version` says: which source this was built from, as the archive's files name it.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let producer = wiring::producer(env!("CARGO_PKG_NAME"));
+    format!("{} (commit {})", producer.version, producer.commit)
+});
+
 /// The command line of this process; ends it if help was asked for or something is wrong.
 pub fn parse() -> Cli {
     let matches = command().get_matches();
@@ -62,7 +69,7 @@ fn command() -> clap::Command {
 /// then everybody's history. With a tenant (--tenant or GRAPH_TENANT_ID) it reads that tenant; without one, a simulated
 /// tenant of about 400 users that this program serves to itself.
 #[derive(Debug, Parser)]
-#[command(name = "copilot-archive", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "copilot-archive", version = VERSION.as_str(), after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; `run` if nothing is said.
     #[command(subcommand)]
@@ -254,6 +261,13 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_commit_that_archives_name() {
+        let producer = wiring::producer("copilot-archive");
+        let version = command().render_version();
+        assert_eq!(version.trim(), format!("copilot-archive {} (commit {})", producer.version, producer.commit));
     }
 
     #[test]
