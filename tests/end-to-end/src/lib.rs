@@ -6,8 +6,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's world fails loudly")]
 
+mod log;
 mod transport;
 mod world;
 
+pub use log::Log;
 pub use transport::InProcess;
 pub use world::{BATCH, FIFTEEN_MINUTES, World};

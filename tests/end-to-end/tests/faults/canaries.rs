@@ -1,10 +1,7 @@
 //! What must never be found where it does not belong: prompts, names, the secret, tokens.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use domain::UserId;
-use tracing_subscriber::fmt::MakeWriter;
+pub(crate) use end_to_end::Log;
 
 use crate::bed::Bed;
 
@@ -29,46 +26,6 @@ pub(crate) fn error_body() -> String {
     format!(
         r#"{{"error":{{"code":"UnknownError","message":"{PROMPT} {UPN} {NAME} {MAIL}","innerError":{{"request-id":"{UPN}"}}}}}}"#
     )
-}
-
-/// Everything that was logged.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// A subscriber that keeps every event of every level.
-    pub(crate) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .without_time()
-            .with_writer(self.clone())
-            .finish()
-    }
-
-    /// The text.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }
 
 /// Searches everything that left the processes of a run. Content belongs to records and quarantine, names to rosters.

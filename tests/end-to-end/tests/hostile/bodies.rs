@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Deadline, OsRandom, ScaledClock, Timestamp, UserId};
-use end_to_end::{InProcess, World};
+use end_to_end::{InProcess, Log, World};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt;
@@ -17,7 +17,8 @@ use graph_simulator::{Item, Tenant, plain};
 use http::header::{CONTENT_ENCODING, HeaderValue};
 use jiff::SignedDuration;
 
-use crate::{now, tenant_id};
+use crate::canaries::expect_silence;
+use crate::{now, prompt, tenant_id};
 
 /// In the text of the one item whose pages are spoilt.
 const POISON: &str = "\"poison\":1";
@@ -177,7 +178,7 @@ fn poisoned() -> (Tenant, UserId, Timestamp) {
     let middle = now() - SignedDuration::from_hours(5);
     for n in -8..=8 {
         let created = middle + seconds(n);
-        let text = plain(user, n.unsigned_abs() as usize, created);
+        let text = prompt(user, n.unsigned_abs() as usize, created);
         let text = if n == 0 { text.replacen('{', &format!("{{{POISON},"), 1) } else { text };
         assert!(tenant.add_item(user, Item::new(text, created)));
     }
@@ -198,7 +199,11 @@ async fn a_spoilt_page_ends_in_its_class_and_costs_nothing_but_its_seconds() {
             let (from, to) = (middle - seconds(9), middle + seconds(9));
             format!(r#"{{"runId":"{run}","from":"{from}","to":"{to}"}}"#)
         };
+        let log = Log::default();
+        let guard = tracing::subscriber::set_default(log.subscriber());
         let report = world.run(&asked("spoilt")).await;
+        drop(guard);
+        expect_silence(&world, &log);
         let line = world.line(&report.run_id, user).await;
         assert_eq!((report.complete, report.users.failed), (false, 1), "{name}");
         assert_eq!(line.class.as_ref().and_then(|class| class.reason()), Some(reason), "{name}");

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Deadline, Failure, OsRandom, SystemClock, UserId};
-use end_to_end::{InProcess, World};
+use end_to_end::{InProcess, Log, World};
 use graph::{ClientSecret, GraphClient, GraphConfig, HttpTransport, Question, Response, Transport, TransportError};
 use graph_simulator::{Fault, Rule, Switches};
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use crate::canaries::{LINK, expect_silence};
 use crate::trap::Trap;
 use crate::{PAGES_OF_ALL, one_user, tenant_id};
 
@@ -29,7 +30,7 @@ enum Leads {
 /// Links that must not be followed from a page of this user.
 fn hostile(trap: &Trap, user: UserId) -> Vec<(String, Leads)> {
     let collection = path(user);
-    let query = "?$skiptoken=1";
+    let query = &format!("?$skiptoken={LINK}");
     let (out, nowhere) = (|text: String| (text, Leads::Out), |text: &str| (text.to_owned(), Leads::Nowhere));
     let [elsewhere, other_port, six] =
         [&trap.elsewhere, &trap.other_port, &trap.six].map(|server| server.address.port());
@@ -107,7 +108,7 @@ fn hostile(trap: &Trap, user: UserId) -> Vec<(String, Leads)> {
         within(format!("{collection}?$skiptoken=1\r\nHost: evil.example")),
         // Relative links are Graph's to write out.
         out(format!("{collection}{query}")),
-        out(query.to_owned()),
+        out(query.clone()),
     ];
     links.extend(
         [
@@ -249,7 +250,11 @@ async fn a_worker_fails_a_user_whose_link_leads_elsewhere_and_sends_nothing() {
         let door = Arc::new(Door::new(InProcess(Arc::clone(&world.simulator)), &trap, user));
         world.transport = Arc::clone(&door) as Arc<dyn Transport>;
         world.share(1, |_| {});
+        let log = Log::default();
+        let guard = tracing::subscriber::set_default(log.subscriber());
         let report = world.daily().await;
+        drop(guard);
+        expect_silence(&world, &log);
         assert_eq!((report.complete, report.users.failed), (false, 1), "{link:?}");
         let line = world.line(&report.run_id, user).await;
         let reason = line.class.and_then(|class| class.reason().map(str::to_owned));

@@ -5,12 +5,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the tests' own helpers fail loudly")]
 
 mod bodies;
+mod canaries;
 mod links;
 mod redirects;
 mod trap;
 
 use domain::{TenantId, Timestamp, UserId};
-use graph_simulator::Tenant;
+use graph_simulator::{Folder, Item, Tenant, plain};
 use jiff::SignedDuration;
 
 /// What is asked of Graph besides interactions.
@@ -24,10 +25,19 @@ fn tenant_id() -> TenantId {
     TenantId::from_bytes([7; 16])
 }
 
+/// The text of a user's item.
+fn prompt(user: UserId, n: usize, created: Timestamp) -> String {
+    plain(user, n, created).replace("\"Item", &format!("\"{}", canaries::PROMPT))
+}
+
 /// A tenant with one user who holds `count` items, one an hour, the newest of 3 hours ago.
 fn one_user(count: usize) -> (Tenant, UserId) {
     let mut tenant = Tenant::new(tenant_id(), now());
     let user = tenant.add_licensed(1);
-    tenant.add_items(user, count, now() - SignedDuration::from_hours(3), SignedDuration::from_hours(1));
+    for n in 0..count {
+        let created = now() - SignedDuration::from_hours(3 + n as i64);
+        let folder = if n % 2 == 0 { Folder::TeamsMessagesData } else { Folder::TeamChat };
+        assert!(tenant.add_item(user, Item::new(prompt(user, n, created), created).in_folder(folder)));
+    }
     (tenant, user)
 }
