@@ -147,6 +147,16 @@ def wildcards(templates):
                 allowed = resource.startswith(("arn:aws:s3:::ArchiveBucket/", "arn:aws:s3:::StateBucket/state/"))
                 allowed |= resource.endswith("Logs:*") and resource.count("*") == 1
                 expect("*" not in resource or allowed or action == "sts:GetWebIdentityToken", role, action, resource)
+    everything = templates.stack(BreakGlassTrustedArn=ROLE, ArchivePrefix="copilot/", **SUBNETS)
+    policies = {name: policy["Properties"]["PolicyDocument"] for name, policy in everything.of_type("AWS::IAM::ManagedPolicy").items()}
+    policies["BreakGlassRole"] = {"Statement": statements(everything, "BreakGlassRole")}
+    # Joining subnets cannot be limited to a resource, and is refused to the functions themselves.
+    del policies["UseSubnets"]
+    for name, document in policies.items():
+        for statement in document["Statement"]:
+            expect(not any("*" in action for action in listed(statement["Action"])), name, statement["Sid"])
+            for resource in listed(statement["Resource"]):
+                expect("*" not in resource or resource.startswith(f"{A}/copilot/"), name, statement["Sid"], resource)
 
 
 @check

@@ -410,3 +410,24 @@ def every_write_on_the_trail(t):
 @mutation("what_outlives_the_stack")
 def readers_locked_out_with_the_stack(t):
     del resource(t, "EvidenceReader")["DeletionPolicy"]
+
+
+@mutation("wildcards")
+def readers_of_any_bucket(t):
+    resource(t, "ContentReader")["Properties"]["PolicyDocument"]["Statement"][1]["Resource"] = "*"
+
+
+@mutation("dashboard")
+def board_of_nothing(t):
+    body = resource(t, "Dashboard")["Properties"]["DashboardBody"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace("RunsIncomplete", "IncompleteRuns")
+
+
+@mutation("dashboard")
+def board_for_everybody(t):
+    del resource(t, "Overview")["Condition"]
+
+
+@mutation("repository_metadata")
+def another_version(t):
+    t["template.yaml"]["Metadata"]["AWS::ServerlessRepo::Application"]["SemanticVersion"] = "0.0.1"

@@ -6,6 +6,7 @@ import tomllib
 
 from access import granted
 from evaluate import ACCOUNT, REQUIRED, ROOT
+from logbook import in_code
 from runner import check, expect, listed, same
 
 FUNCTIONS = {"FanOut": "fan-out", "Worker": "worker", "Reconcile": "reconcile"}
@@ -213,6 +214,37 @@ def alarms(templates):
 
 
 @check
+def dashboard(templates):
+    """The dashboard is there if it is asked for, and shows metrics, queues and fields of the closing line that exist."""
+    expect(not templates.stack().of_type("AWS::CloudWatch::Dashboard"), "three dollars that nobody asked for")
+    stack = templates.stack(Dashboard="true")
+    (board,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
+    body = json.loads(board["Properties"]["DashboardBody"])
+    made = {made["MetricName"] for metric in stack.of_type("AWS::Logs::MetricFilter").values() for made in metric["Properties"]["MetricTransformations"]}
+    answer, proof, queues = (widget["properties"] for widget in body["widgets"])
+    same([metric[0] for metric in answer["metrics"]], ["CopilotArchive/the-stack"] * 2)
+    same({metric[1] for metric in answer["metrics"]}, {"DailyRunsClosed", "RunsIncomplete"} & made)
+    same(answer["period"], 24 * 3600)
+    source, *steps = (step.strip() for step in proof["query"].split("|"))
+    same((source, steps[0]), ("SOURCE 'ReconcileLogs'", "filter message = 'run closed'"))
+    shown = {name.strip() for name in steps[-1].removeprefix("display").split(",")}
+    expect(shown <= in_code()["run closed"], "not in the closing line:", shown - in_code()["run closed"])
+    same({metric[-1] for metric in queues["metrics"]}, {"WorkQueue", "DeadLetterQueue", "FailedInvocations"})
+    same({properties["region"] for properties in (answer, proof, queues)}, {"eu-central-1"})
+
+
+@check
+def repository_metadata(templates):
+    """What the Serverless Application Repository shows is true of this repository."""
+    said = templates.written["template.yaml"]["Metadata"]["AWS::ServerlessRepo::Application"]
+    workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]
+    same((said["SemanticVersion"], said["SpdxLicenseId"]), (workspace["version"], workspace["license"]))
+    for name in ("LicenseUrl", "ReadmeUrl"):
+        expect((ROOT / said[name]).is_file(), name, "names no file")
+    expect(re.fullmatch(r"[A-Za-z0-9-]{1,140}", said["Name"]) and len(said["Description"]) <= 256 and len(said["Labels"]) <= 10, "beyond its limits")
+
+
+@check
 def parameters(templates):
     """Every parameter is described, bounded, in one group, and its default lies within its bounds."""
     template = templates.written["template.yaml"]
@@ -229,7 +261,8 @@ def parameters(templates):
             bounded = "AllowedValues" in body or ("AllowedPattern" in body if body["Type"] == "String" else {"MinValue", "MaxValue"} <= set(body))
             expect(bounded, path, name, "has no bounds")
             if "Default" not in body:
-                expect(name in REQUIRED, path, name, "has no default")
+                # A template that is deployed by itself asks for what it cannot know.
+                expect(name in REQUIRED or path not in {"template.yaml", *ALONE}, path, name, "has no default")
                 continue
             default = body["Default"]
             if "AllowedValues" in body:
