@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import athena
 import forms
 import questions
 import rules
@@ -75,7 +76,9 @@ def main(root):
         assert 0 < left_open < rows // 10, f"{left_open} of {rows} are left open"
         print(f"{rows} forms: the same as the crate, and {left_open} that SQL says it does not understand")
         by_user = Counter(item.user for item in truth.prompts)
-        questions.check(root, views, truth, truth.upn[max(by_user, key=lambda user: (by_user[user], user))])
+        facts = questions.Facts(root, truth.upn[max(by_user, key=lambda user: (by_user[user], user))])
+        questions.check(views, truth, facts)
+        athena.check(views, truth, facts)
 
 
 if __name__ == "__main__":

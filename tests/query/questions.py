@@ -23,8 +23,8 @@ def title(script):
 class Facts:
     """What the truth cannot know, because it depends on when was asked: windows and the times of fetching."""
 
-    def __init__(self, root, custodian, gaps):
-        self.custodian, self.gaps = custodian, gaps
+    def __init__(self, root, custodian):
+        self.custodian, self.gaps = custodian, gaps_by_files(root)
         runs = {run["run_id"]: run for run in documents(root, "runs/*/run.json")}
         self.newest_run = max(time(run["started_at"]) for run in runs.values())
         self.daily = max(name for name, run in runs.items() if run["kind"] == "daily")
@@ -76,13 +76,12 @@ def compare(name, found, expected):
     assert found == expected, f"{name}: only found {list((found - expected).items())[:3]}, not found {list((expected - found).items())[:3]}"
 
 
-def check(root, views, truth, custodian):
-    """Every question finds what the truth says, and something at all."""
-    facts = Facts(root, custodian, gaps_by_files(root))
+def check(views, truth, facts):
+    """Every question finds what the truth says."""
     asked = files()
     assert len(asked) == len(QUESTIONS), "a question without an answer, or the other way round"
     for (name, script), expected in zip(asked.items(), QUESTIONS):
         assert name[3:].replace("-", "_") == expected.__name__, name
-        rows = ask(views, script, custodian)
+        rows = ask(views, script, facts.custodian)
         compare(name, rows, expected(truth, facts))
         print(f"  {title(script)}: {len(rows)} rows, as in the truth")

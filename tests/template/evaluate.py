@@ -152,7 +152,8 @@ class Stack:
             if function == "Fn::GetAtt":
                 return self.attribute(*(value if isinstance(value, list) else value.split(".", 1)))
             if function == "Fn::Sub":
-                return re.sub(r"\$\{([^}]+)\}", lambda match: str(self.named(match.group(1))), value)
+                return re.sub(r"\$\{(!?)([^}]+)\}",
+                              lambda match: f"${{{match[2]}}}" if match[1] else str(self.named(match[2])), value)
             if function == "Fn::Split":
                 return self.resolve(value[1]).split(value[0])
             if function == "Fn::FindInMap":

@@ -431,3 +431,32 @@ def board_for_everybody(t):
 @mutation("repository_metadata")
 def another_version(t):
     t["template.yaml"]["Metadata"]["AWS::ServerlessRepo::Application"]["SemanticVersion"] = "0.0.1"
+
+
+def catalogue(templates, name):
+    return templates["infra/catalog.yaml"]["Resources"][name]["Properties"]
+
+
+@mutation("the_catalogue_asks_them")
+def question_of_another_day(t):
+    catalogue(t, "Question02WordsInPrompts")["QueryString"] += " limit 1"
+
+
+@mutation("the_catalogue_sees_the_archive")
+def custodian_not_injected(t):
+    catalogue(t, "SegmentLine")["TableInput"]["Parameters"]["projection.user_id.type"] = "enum"
+
+
+@mutation("the_catalogue_sees_the_archive")
+def items_without_a_date_left_out(t):
+    del t["infra/catalog.yaml"]["Resources"]["SegmentLineUnknown"]
+
+
+@mutation("the_catalogue_is_bounded")
+def limit_that_can_be_lifted(t):
+    catalogue(t, "WorkGroup")["WorkGroupConfiguration"]["EnforceWorkGroupConfiguration"] = False
+
+
+@mutation("the_catalogue_is_bounded")
+def results_for_ever(t):
+    catalogue(t, "Results")["LifecycleConfiguration"]["Rules"][0]["Status"] = "Disabled"

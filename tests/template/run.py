@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import access  # noqa: F401
+import catalog  # noqa: F401
 import custody  # noqa: F401
 import logbook  # noqa: F401
 import wiring  # noqa: F401
@@ -17,7 +18,7 @@ from mutations import MUTATIONS, broken
 from runner import CHECKS, failures
 
 # What no change of a template can break, and what is too plain to: `queues` compares two numbers.
-UNMUTATED = {"queues", "deploy_configuration", "the_evaluator_knows_iam", "the_log_is_documented"}
+UNMUTATED = {"queues", "deploy_configuration", "the_evaluator_knows_iam", "the_log_is_documented", "the_questions_are_pairs"}
 
 BIN = pathlib.Path(sys.executable).parent
 
