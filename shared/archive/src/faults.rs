@@ -1,5 +1,6 @@
 //! A store that fails on purpose, for tests of everything above stores.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use domain::Random;
 use crate::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
 
 /// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// No answer, and nothing was done.
     Lost,
@@ -58,6 +59,8 @@ struct State {
     chance: Option<(Arc<dyn Random>, u64)>,
     late: Vec<Put>,
     operations: Operations,
+    struck: BTreeMap<Fault, u64>,
+    landed: u64,
 }
 
 #[derive(Clone)]
@@ -100,9 +103,20 @@ impl FaultStore {
     /// Lands every put that is late.
     pub async fn land(&self) {
         let late = std::mem::take(&mut self.lock().late);
+        self.lock().landed += late.len() as u64;
         for put in late {
             self.apply(&put).await;
         }
+    }
+
+    /// How many calls failed in each way.
+    pub fn struck(&self) -> BTreeMap<Fault, u64> {
+        self.lock().struck.clone()
+    }
+
+    /// How many late puts were let land, whatever came of them.
+    pub fn landed(&self) -> u64 {
+        self.lock().landed
     }
 
     /// How many calls were made.
@@ -142,6 +156,7 @@ impl FaultStore {
         let landing = match &state.chance {
             Some((random, _)) if random.below(4) == 0 && !state.late.is_empty() => {
                 let index = random.below(state.late.len() as u64) as usize;
+                state.landed += 1;
                 Some(state.late.remove(index))
             }
             _ => None,
@@ -155,6 +170,9 @@ impl FaultStore {
             }
             _ => None,
         };
+        if let Some(fault) = fault {
+            *state.struck.entry(fault).or_default() += 1;
+        }
         (landing, fault)
     }
 
@@ -250,5 +268,7 @@ mod tests {
         assert_eq!(store.list("").await.unwrap(), ["b", "c"]);
         assert!(matches!(store.put_new("a", "x".into()).await.unwrap(), PutNew::Created(_)));
         assert_eq!(store.operations(), Operations { gets: 0, puts: 5, lists: 2 });
+        let struck = [Fault::Lost, Fault::Unanswered, Fault::Late, Fault::Denied].map(|fault| (fault, 1));
+        assert_eq!((store.struck(), store.landed()), (struck.into(), 1));
     }
 }

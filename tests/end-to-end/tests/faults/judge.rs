@@ -37,6 +37,12 @@ struct State {
     versions: BTreeMap<String, Vec<Bytes>>,
     broken: Vec<String>,
     trace: Vec<String>,
+    /// What happened, and how often.
+    happened: BTreeMap<&'static str, u64>,
+    /// What was delivered: the message and its receive count.
+    delivered: BTreeSet<(String, u32)>,
+    /// Who is being read by how many invocations.
+    reading: BTreeMap<UserId, u64>,
 }
 
 /// A user: what could be shown, what was, and what is archived.
@@ -49,6 +55,10 @@ struct Person {
     /// By month: segments.
     logs: BTreeMap<String, u64>,
     questions: Vec<Question>,
+    /// What is special about a text.
+    special: Vec<Option<&'static str>>,
+    /// When an item shows, changes or goes, and which of these it is.
+    changes: Vec<(Timestamp, &'static str)>,
 }
 
 /// A question that was answered to its last page, or is being answered.
@@ -57,6 +67,8 @@ struct Question {
     after: Timestamp,
     before: Timestamp,
     shown: BTreeSet<usize>,
+    asked_at: Timestamp,
+    pages: u64,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +96,16 @@ impl Judge {
                 for text in std::iter::once(&item.text).chain(item.edits.iter().map(|edit| &edit.text)) {
                     person.index.insert(stored(text), person.created.len());
                     person.created.push(item.created);
+                    person.special.push(Some("an edited item"));
                 }
+                let first = person.special.len() - 1 - item.edits.len();
+                person.special[first] = (item.visible_from > item.created).then_some("a late item");
+            }
+            for item in user.items() {
+                let late = (item.visible_from > item.created).then_some((item.visible_from, "an insert while paging"));
+                let gone = item.removed_at.map(|at| (at, "a delete while paging"));
+                let edited = item.edits.iter().map(|edit| (edit.at, "an edit while paging"));
+                person.changes.extend(late.into_iter().chain(gone).chain(edited));
             }
             person.held = vec![false; person.created.len()];
             person.returned = vec![false; person.created.len()];
@@ -101,6 +122,42 @@ impl Judge {
     pub(crate) fn note(&self, event: impl FnOnce() -> String) {
         let now = self.clock.now();
         self.state().trace.push(format!("{now:.3} {}", event()));
+    }
+
+    /// Counts something that happened.
+    pub(crate) fn count(&self, what: &'static str, times: u64) {
+        *self.state().happened.entry(what).or_default() += times;
+    }
+
+    /// What happened, and how often.
+    pub(crate) fn happened(&self) -> BTreeMap<&'static str, u64> {
+        self.state().happened.clone()
+    }
+
+    /// A batch is given to a worker; until [`Judge::put_down`] it reads these users.
+    pub(crate) fn taken_up(&self, batch: &[Delivery]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        for one in batch {
+            let happened = &mut state.happened;
+            let mut count = |what, happens: bool| *happened.entry(what).or_default() += u64::from(happens);
+            let again = !state.delivered.insert((one.message_id.clone(), one.receive_count));
+            count("a duplicate", again);
+            count("a message that failed or was given up comes again", one.receive_count > 1);
+            let Ok(message) = Message::from_body(&one.body) else { continue };
+            count("a hand-over", message.hops > 0);
+            let readers = state.reading.entry(message.user_id).or_default();
+            *readers += 1;
+            count("two workers on one user", *readers > 1);
+        }
+    }
+
+    /// Nobody works at this batch any more.
+    pub(crate) fn put_down(&self, batch: &[Delivery]) {
+        let mut state = self.state();
+        for message in batch.iter().filter_map(|one| Message::from_body(&one.body).ok()) {
+            *state.reading.entry(message.user_id).or_insert(1) -= 1;
+        }
     }
 
     /// Notes a broken promise.
@@ -176,6 +233,8 @@ impl Judge {
             after: bound("gt", Timestamp::MIN),
             before: bound("lt", Timestamp::MAX),
             shown: BTreeSet::new(),
+            asked_at: self.clock.now(),
+            pages: 0,
         };
         self.state().open.insert((process, user), question);
     }
@@ -191,8 +250,9 @@ impl Judge {
             let more = if page.next_link.is_some() { " and more" } else { "" };
             format!("process {process} gets {} items{more} of {user}", page.value.len())
         });
+        let now = self.clock.now();
         let mut state = self.state();
-        let State { people, open, shown, broken, .. } = &mut *state;
+        let State { people, open, shown, broken, happened, .. } = &mut *state;
         let Some(person) = people.get_mut(&user) else { return };
         let (question, shown) = (open.get_mut(&(process, user)), shown.entry((process, user)).or_default());
         let Some(question) = question else { return };
@@ -206,7 +266,11 @@ impl Judge {
                 None => broken.push("the simulator shows what is in no truth".to_owned()),
             }
         }
+        question.pages += 1;
         if page.next_link.is_none() {
+            let during = question.asked_at..now;
+            let changes = person.changes.iter().filter(|(at, _)| question.pages > 1 && during.contains(at));
+            changes.for_each(|(_, what)| *happened.entry(*what).or_default() += 1);
             person.questions.push(question.clone());
         }
     }
@@ -263,7 +327,8 @@ impl Judge {
         let mut broken = Vec::new();
         {
             let mut state = self.state();
-            let person = state.people.get_mut(&user).unwrap();
+            let State { people, happened, .. } = &mut *state;
+            let person = people.get_mut(&user).unwrap();
             let number = person.logs.entry(month.to_owned()).or_default();
             *number += 1;
             if *segment != format!("segment-{number:06}.jsonl.zst") {
@@ -273,7 +338,12 @@ impl Judge {
                 match person.index.get(text) {
                     Some(&item) if !person.returned[item] => broken.push(format!("{key} holds what was never shown")),
                     Some(&item) if person.held[item] => broken.push(format!("{key} holds item {item} a second time")),
-                    Some(&item) => person.held[item] = true,
+                    Some(&item) => {
+                        person.held[item] = true;
+                        if let Some(what) = person.special[item] {
+                            *happened.entry(what).or_default() += 1;
+                        }
+                    }
                     None => broken.push(format!("{key} holds what Graph does not know")),
                 }
             }

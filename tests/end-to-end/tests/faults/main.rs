@@ -1,8 +1,8 @@
 //! Faults: processes that are killed, frozen and doubled, a store, a queue and a Graph that misbehave, and a judge that
 //! watches every byte that leaves Graph and every object that lands.
 //!
-//! `SEEDS=10000 cargo test -p end-to-end --test faults seeded` makes ten thousand runs, `SEED=7` only the seventh, with its
-//! trace.
+//! `tests/seeds 10000` makes ten thousand runs; `SEED=7 cargo test -p end-to-end --test faults seeded -- --nocapture` makes only
+//! the seventh, with its trace.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 
 mod bed;
 mod canaries;
+mod happened;
 mod judge;
 mod process;
 mod regressions;

@@ -105,6 +105,7 @@ impl Process {
         let Some(blow) = blow else { return };
         let when = if after { "after" } else { "before" };
         self.judge.note(|| format!("{}: {blow:?} {when} call {n}, {what}", self.name));
+        self.judge.count(if blow == Blow::Kill { "a kill" } else { "a zombie" }, 1);
         self.state.send_replace(if blow == Blow::Kill { State::Dead } else { State::Frozen });
         self.running().await;
     }
@@ -147,6 +148,7 @@ pub(crate) async fn live<T>(
         answer = &mut invocation => End::Answered(answer),
         () = clock.sleep(given) => {
             process.judge.note(|| format!("{} is out of time", process.name));
+            process.judge.count("an invocation out of time", 1);
             process.state.send_replace(State::Dead);
             End::Killed
         }
@@ -256,6 +258,7 @@ impl ProcessQueue {
         if random.below(1_000) >= rates.queue_fails {
             return Wrong::Nothing;
         }
+        self.outside.judge.count("a call of the queue that fails", 1);
         [Wrong::Before, Wrong::HalfWay, Wrong::After][random.below(3) as usize]
     }
 
@@ -272,7 +275,9 @@ impl Queue for ProcessQueue {
             self.outside.judge.message(&self.process.name, &message.body);
         }
         let lost = self.outside.rates.lock().unwrap().messages_lost;
+        let asked = messages.len();
         messages.retain(|_| self.outside.random.below(1_000) >= lost);
+        self.outside.judge.count("a message that is lost", (asked - messages.len()) as u64);
         if wrong == Wrong::HalfWay {
             messages.truncate(messages.len() / 2);
         }

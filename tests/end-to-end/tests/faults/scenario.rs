@@ -175,6 +175,28 @@ fn items(tenant: &mut Tenant, user: UserId, days: i64, dice: &Dice) {
         }
         tenant.add_item(user, item);
     }
+    while_paged(tenant, user, days, dice);
+}
+
+/// Items that show, change or go in the minutes after a schedule, when a user is most likely being paged: of changes at any
+/// time of a day nearly none would meet a worker between two pages.
+fn while_paged(tenant: &mut Tenant, user: UserId, days: i64, dice: &Dice) {
+    for n in 0..dice.of(&[0, 0, 4, 12]) {
+        let schedule = start() + SignedDuration::from_hours(24 * dice.between(0, days as u64 - 1) as i64);
+        let at = schedule + SignedDuration::from_secs(dice.between(5, 900) as i64);
+        let created = at - SignedDuration::from_secs(dice.between(3 * 3_600, 50 * 3_600) as i64);
+        let text = |version: &str| {
+            let content = canaries::prompt(&user, 500 + n, version);
+            format!(r#"{{"id":"busy-{n}","createdDateTime":"{created}","body":{{"content":"{content}"}}}}"#)
+        };
+        let item = Item::new(text("first"), created).in_folder(dice.of(&[Folder::TeamsMessagesData, Folder::TeamChat]));
+        let item = match dice.between(0, 2) {
+            0 => item.visible_from(at),
+            1 => item.edited(at, text("second")),
+            _ => item.removed_at(at),
+        };
+        tenant.add_item(user, item);
+    }
 }
 
 fn switches(seed: u64, users: &[UserId], days: i64, dice: &Dice) -> Switches {

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::bed::{Bed, Sandbox};
 use crate::canaries::{self, Log};
+use crate::happened::{self, Happened};
 use crate::process::{Blow, End, Fate, Process, Rates, live};
 use crate::scenario::{Dice, HISTORY, Scenario, start};
 
@@ -131,9 +132,11 @@ impl Run {
             let dice = &self.dice;
             let mut plan = vec![(Duration::ZERO, format!(r#"{{"scheduledTime":"{at}"}}"#))];
             if dice.percent(40) {
+                self.bed.judge.count("a plan sent twice", 1);
                 plan.push((dice.seconds(0, 5), plan[0].1.clone()));
             }
             if dice.percent(40) {
+                self.bed.judge.count("a look-back beside a schedule", 1);
                 let hours = dice.of(&[24, 80, 192]);
                 plan.push((dice.seconds(0, 5), format!(r#"{{"scheduledTime":"{at}","lookbackHours":{hours}}}"#)));
             }
@@ -192,18 +195,24 @@ impl Run {
                 format!("{} is given {given:?} for {}", sandbox.process.name, ids.join(", "))
             });
             let invocation = self.bed.work(&sandbox, batch.clone(), given);
+            self.bed.judge.taken_up(&batch);
             match live(&sandbox.process, invocation, given, &*self.bed.clock).await {
                 End::Answered(failed) => {
+                    self.bed.judge.put_down(&batch);
                     self.bed.judge.ended(sandbox.process.id, &batch, &failed);
                     self.bed.judge.note(|| format!("{} is done, failed {failed:?}", sandbox.process.name));
                     let answer = if self.dice.percent(5) { Answer::Lost } else { Answer::Failed(failed) };
                     let again = self.dice.of(&[Again::WhenVisible, Again::After(Duration::from_secs(5))]);
                     source::settle(&self.bed.queue, &self.bed.queue, &batch, answer, again).await.unwrap();
                 }
-                End::Killed => sandbox = self.sandbox("worker"),
+                End::Killed => {
+                    self.bed.judge.put_down(&batch);
+                    sandbox = self.sandbox("worker");
+                }
                 End::Frozen(invocation) => {
                     let id = sandbox.process.id;
                     self.freeze(&sandbox.process, invocation, move |run, failed| {
+                        run.bed.judge.put_down(&batch);
                         run.bed.judge.ended(id, &batch, &failed);
                     });
                     sandbox = self.sandbox("worker");
@@ -239,7 +248,7 @@ impl Run {
     async fn others(self: Arc<Self>) {
         while self.wait(self.dice.seconds(600, 6 * 3_600)).await {
             match self.dice.between(0, 5) {
-                0 => _ = self.bed.queue.redrive(),
+                0 => self.bed.judge.count("a dead letter driven back", self.bed.queue.redrive() as u64),
                 1 => self.bed.store.land().await,
                 2 => {
                     let operation = self.dice.of(&[Operation::Get, Operation::Put, Operation::List]);
@@ -265,6 +274,7 @@ impl Run {
         let key = self.dice.of(&keys);
         let what = self.dice.between(0, 3);
         self.bed.judge.note(|| format!("somebody tampers with {key}: {what}"));
+        self.bed.judge.count(happened::TAMPERED[what as usize], 1);
         match what {
             0 => self.bed.memory.remove(key),
             1 => self.bed.memory.overwrite(key, self.dice.of(&self.bed.judge.versions(key))),
@@ -388,8 +398,17 @@ impl Run {
     }
 }
 
-/// What a seed came to: broken promises, and what happened.
-fn run(seed: u64) -> (Vec<String>, Vec<String>) {
+/// What a seed came to.
+struct Outcome {
+    /// Broken promises.
+    broken: Vec<String>,
+    /// What happened, in words.
+    trace: Vec<String>,
+    /// And in numbers.
+    happened: Happened,
+}
+
+fn run(seed: u64) -> Outcome {
     let log = Log::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     tracing::subscriber::with_default(log.subscriber(), || {
@@ -397,7 +416,8 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>) {
             let run = Run::new(seed);
             run.through().await;
             canaries::search(&run.bed, &log);
-            (run.bed.judge.verdict(), run.bed.judge.trace())
+            let judge = &run.bed.judge;
+            Outcome { broken: judge.verdict(), trace: judge.trace(), happened: happened::of(&run.bed) }
         })
     })
 }
@@ -417,13 +437,13 @@ impl Drop for Named {
 fn seeded_runs_keep_every_promise_at_every_step() {
     let number = |name: &str| ProcessEnv.var(name).and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("SEED") {
-        let (broken, trace) = run(seed);
+        let Outcome { broken, trace, .. } = run(seed);
         eprintln!("{}", trace.join("\n"));
         assert!(broken.is_empty(), "seed {seed}: {broken:#?}");
         return;
     }
     let (first, seeds) = (number("FIRST_SEED").unwrap_or(0), number("SEEDS").unwrap_or(ORDINARY));
-    let (next, bad) = (AtomicU64::new(first), AtomicUsize::new(0));
+    let (next, bad, sum) = (AtomicU64::new(first), AtomicUsize::new(0), Mutex::new(Happened::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |threads| threads.get()) {
             scope.spawn(|| {
@@ -433,8 +453,9 @@ fn seeded_runs_keep_every_promise_at_every_step() {
                         return;
                     }
                     let named = Named(seed);
-                    let (broken, _) = run(seed);
+                    let Outcome { broken, happened, .. } = run(seed);
                     drop(named);
+                    happened::add(&mut sum.lock().unwrap(), happened);
                     if !broken.is_empty() {
                         bad.fetch_add(1, Relaxed);
                         eprintln!("seed {seed}: {broken:#?}");
@@ -443,13 +464,19 @@ fn seeded_runs_keep_every_promise_at_every_step() {
             });
         }
     });
+    let sum = sum.into_inner().unwrap();
+    println!("{seeds} runs from seed {first}");
+    sum.iter().for_each(|(what, times)| println!("{times:>10}  {what}"));
     assert_eq!(bad.into_inner(), 0, "seeds broke promises; SEED=<n> shows the trace of one");
+    if first == 0 && seeds >= ORDINARY {
+        assert_eq!(happened::missing(&sum), Vec::<&str>::new(), "what the runs are there for does not occur in them");
+    }
 }
 
 #[test]
 fn a_seed_reproduces_its_run() {
     for seed in [1, 2, 3] {
-        let (first, second) = (run(seed).1, run(seed).1);
+        let (first, second) = (run(seed).trace, run(seed).trace);
         let differs = first.iter().zip(&second).position(|(one, other)| one != other);
         assert_eq!(differs, None, "{:?}", differs.map(|at| (&first[at], &second[at])));
         assert_eq!(first.len(), second.len());
