@@ -1,13 +1,15 @@
 //! Killed at every call to the outside, before it and after it: whatever was killed, the archive ends as if nothing had been.
+//! Or frozen there, while others do its work, to go on two days later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archive::records::Report;
 use domain::{Kind, RunId, TenantId, Timestamp, UserId};
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use graph_simulator::{Item, Switches, Tenant, plain};
 use jiff::SignedDuration;
 use queue::Options;
@@ -15,7 +17,7 @@ use queue::source::{self, Again, Answer};
 use settings::Rules;
 
 use crate::bed::{Bed, Made, Sandbox};
-use crate::process::{Blow, End, Fate, Rates, live};
+use crate::process::{Blow, End, Fate, Process, Rates, live};
 
 /// What the worker is given: too little for the busiest user's window, so that it is handed over.
 const GIVEN: Duration = Duration::from_secs(12);
@@ -58,6 +60,8 @@ struct Sweep {
     calls: Arc<AtomicU64>,
     fate: Option<Fate>,
     workers: usize,
+    /// What stands still until everything is over.
+    zombies: Mutex<Vec<(Arc<Process>, BoxFuture<'static, ()>)>>,
 }
 
 impl Sweep {
@@ -74,7 +78,7 @@ impl Sweep {
             rates: Rates::default(),
             rules: Rules { history_start: now() - hours(34 * 24), ..Rules::default() },
         };
-        Self { bed: Bed::new(made), users, calls: Arc::default(), fate, workers }
+        Self { bed: Bed::new(made), users, calls: Arc::default(), fate, workers, zombies: Mutex::default() }
     }
 
     /// A process whose calls are counted with everybody's.
@@ -84,6 +88,10 @@ impl Sweep {
         sandbox
     }
 
+    fn stands<T: 'static>(&self, process: &Arc<Process>, invocation: BoxFuture<'static, T>) {
+        self.zombies.lock().unwrap().push((Arc::clone(process), invocation.map(drop).boxed()));
+    }
+
     /// Fan-out, invoked again if it was killed, as an asynchronous invocation is.
     async fn fan_out(&self, payload: &str) {
         loop {
@@ -91,9 +99,10 @@ impl Sweep {
             let invocation = self.bed.fan_out(&sandbox, payload.to_owned(), "request".to_owned(), ENOUGH);
             match live(&sandbox.process, invocation, ENOUGH, &*self.bed.clock).await {
                 End::Answered(answer) => return drop(answer.unwrap()),
-                End::Killed => self.bed.clock.sleep(Duration::from_secs(60)).await,
-                End::Frozen(_) => panic!("nobody freezes here"),
+                End::Killed => {}
+                End::Frozen(invocation) => self.stands(&sandbox.process, invocation),
             }
+            self.bed.clock.sleep(Duration::from_secs(60)).await;
         }
     }
 
@@ -116,7 +125,10 @@ impl Sweep {
                     source::settle(queue, queue, &batch, Answer::Failed(failed), Again::WhenVisible).await.unwrap();
                 }
                 End::Killed => sandbox = self.sandbox(&format!("worker in place {n}")),
-                End::Frozen(_) => panic!("nobody freezes here"),
+                End::Frozen(invocation) => {
+                    self.stands(&sandbox.process, invocation);
+                    sandbox = self.sandbox(&format!("worker in place {n}"));
+                }
             }
         }
     }
@@ -127,8 +139,10 @@ impl Sweep {
             join_all((0..self.workers).map(|n| self.work(n))).await;
             let sandbox = self.sandbox("reconcile");
             let invocation = self.bed.reconcile(&sandbox, format!(r#"{{"runId":"{run}"}}"#), ENOUGH);
-            if let End::Answered(answer) = live(&sandbox.process, invocation, ENOUGH, &*self.bed.clock).await {
-                answer.unwrap();
+            match live(&sandbox.process, invocation, ENOUGH, &*self.bed.clock).await {
+                End::Answered(answer) => drop(answer.unwrap()),
+                End::Killed => {}
+                End::Frozen(invocation) => self.stands(&sandbox.process, invocation),
             }
             let archive = self.bed.archive().await.unwrap();
             if archive.closed(run).await.unwrap().is_some() {
@@ -151,6 +165,11 @@ impl Sweep {
         reports.push(self.run(now() + hours(6), Kind::History).await);
         self.bed.clock.sleep_until(now() + hours(24)).await;
         reports.push(self.run(now() + hours(24), Kind::Daily).await);
+        let zombies = std::mem::take(&mut *self.zombies.lock().unwrap());
+        for (process, invocation) in zombies {
+            process.thaw();
+            invocation.await;
+        }
         reports
     }
 
@@ -182,8 +201,8 @@ fn simulated<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(work)
 }
 
-/// Kills at every call. Returns how many calls there are without a kill.
-fn sweep(workers: usize) -> u64 {
+/// Strikes at every call. Returns how many calls there are without it.
+fn sweep(workers: usize, blow: Blow) -> u64 {
     let calls = simulated(async {
         let sweep = Sweep::new(workers, None);
         let reports = sweep.two_days().await;
@@ -199,10 +218,10 @@ fn sweep(workers: usize) -> u64 {
     let points = (1..=calls).flat_map(|call| [(call, false), (call, true)]);
     for (call, after) in points {
         simulated(async {
-            let sweep = Sweep::new(workers, Some(Fate { call, after, blow: Blow::Kill }));
+            let sweep = Sweep::new(workers, Some(Fate { call, after, blow }));
             let reports = sweep.two_days().await;
             let when = if after { "after" } else { "before" };
-            sweep.judge(&reports, &format!("killed {when} call {call}")).await;
+            sweep.judge(&reports, &format!("{blow:?} {when} call {call}")).await;
         });
     }
     calls
@@ -210,14 +229,21 @@ fn sweep(workers: usize) -> u64 {
 
 #[test]
 fn a_kill_at_any_call_of_one_worker_changes_nothing_in_the_end() {
-    let calls = sweep(1);
+    let calls = sweep(1, Blow::Kill);
     eprintln!("one worker: R = {calls}, {} kill points", 2 * calls + 1);
     assert!(calls >= 60, "{calls}");
 }
 
 #[test]
 fn a_kill_at_any_call_of_two_workers_changes_nothing_in_the_end() {
-    let calls = sweep(2);
+    let calls = sweep(2, Blow::Kill);
     eprintln!("two workers: R = {calls}, {} kill points", 2 * calls + 1);
+    assert!(calls >= 60, "{calls}");
+}
+
+#[test]
+fn a_process_that_stands_still_at_any_call_and_goes_on_two_runs_later_changes_nothing() {
+    let calls = sweep(1, Blow::Freeze);
+    eprintln!("one worker: R = {calls}, {} points to stand still at", 2 * calls);
     assert!(calls >= 60, "{calls}");
 }
