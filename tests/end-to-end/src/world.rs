@@ -57,8 +57,14 @@ impl World {
 
     /// The same with other switches.
     pub fn with(tenant: Tenant, switches: Switches) -> Self {
+        Self::skewed(tenant, switches, SignedDuration::ZERO)
+    }
+
+    /// The same, and Graph's clock is this much ahead of the program's.
+    pub fn skewed(tenant: Tenant, switches: Switches, ahead: SignedDuration) -> Self {
         let clock = Arc::new(ScaledClock::new(tenant.now, 1.0));
-        let simulator = Arc::new(Simulator::new(Arc::new(tenant), switches, Arc::clone(&clock) as Arc<dyn Clock>));
+        let graphs = Arc::new(ScaledClock::new(tenant.now + ahead, 1.0));
+        let simulator = Arc::new(Simulator::new(Arc::new(tenant), switches, graphs));
         let store = Arc::new(MemoryStore::default());
         let stores = Stores { evidence: Arc::clone(&store) as _, state: Arc::clone(&store) as _ };
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(7));

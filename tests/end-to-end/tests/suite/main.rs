@@ -7,6 +7,7 @@ mod documents;
 mod faults;
 mod first_runs;
 mod history;
+mod matrix;
 mod quota;
 mod regressions;
 mod verbatim;
