@@ -40,6 +40,11 @@ impl Server {
         Ok(Self { address, accepting })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What to set `AWS_ENDPOINT_URL` to.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)

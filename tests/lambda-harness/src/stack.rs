@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::event_source::{Batch, EventSource};
 use crate::function::Function;
+use crate::gate::{Door, Gate};
 use crate::watch::Watch;
 
 /// The bucket of the archive.
@@ -59,6 +60,10 @@ pub struct Setup {
     pub max_receive_count: u32,
     /// Variables of the functions, in place of those that are set anyway.
     pub variables: BTreeMap<String, String>,
+    /// What all calls of the functions go through, if anything.
+    pub gate: Option<Gate>,
+    /// Graph's clock: the machine's, unless a test lets time pass there.
+    pub graph_clock: Arc<dyn Clock>,
 }
 
 impl Setup {
@@ -73,6 +78,8 @@ impl Setup {
             timeout: Duration::from_secs(30),
             max_receive_count: 5,
             variables: BTreeMap::new(),
+            gate: None,
+            graph_clock: Arc::new(SystemClock),
         }
     }
 
@@ -100,14 +107,15 @@ pub struct Stack {
     pub source: EventSource,
     /// The requests a second that Graph allows.
     quota: Quota,
-    _servers: (aws_fake::Server, graph_simulator::Server),
+    queue_url: String,
+    _servers: (aws_fake::Server, graph_simulator::Server, Vec<Door>),
 }
 
 impl Stack {
     /// A stack in which nothing has happened yet.
     pub async fn new(setup: Setup) -> Self {
-        let Setup { tenant, mut switches, requests_per_second, workers, batch, timeout, max_receive_count, variables } =
-            setup;
+        let Setup { tenant, mut switches, requests_per_second, workers, batch, timeout, variables, .. } = setup;
+        let Setup { max_receive_count, gate, graph_clock, .. } = setup;
         let folder = functions();
         let fake = AwsFake::new(Arc::new(SystemClock), Arc::new(OsRandom));
         for bucket in [ARCHIVE, STATE] {
@@ -118,12 +126,20 @@ impl Stack {
         let aws = aws_fake::Server::start(fake.clone(), 0).await.expect("a port is free");
         switches.quota.per_second = requests_per_second * HEADROOM;
         let quota = switches.quota.clone();
-        let simulator = Arc::new(Simulator::new(Arc::new(tenant), switches, Arc::new(SystemClock)));
+        let simulator = Arc::new(Simulator::new(Arc::new(tenant), switches, graph_clock));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let graph = graph_simulator::serve(Arc::clone(&simulator), listener).expect("it listens");
 
         let tenant = simulator.tenant();
-        let (endpoint, origin, queue) = (aws.endpoint(), graph.origin(), aws.queue_url(QUEUE));
+        let (endpoint, queue) = (aws.endpoint(), aws.queue_url(QUEUE));
+        let mut doors = Vec::new();
+        if let Some(gate) = gate {
+            for upstream in [aws.address(), graph.address()] {
+                doors.push(gate.before(upstream).await.expect("a port is free"));
+            }
+        }
+        let called = |n: usize, otherwise: String| doors.get(n).map_or(otherwise, Door::origin);
+        let (aws_called, origin) = (called(0, endpoint.clone()), called(1, graph.origin()));
         let mut all: BTreeMap<String, String> = [
             ("GRAPH_TENANT_ID", tenant.id.to_string()),
             ("GRAPH_CLIENT_ID", tenant.application.client_id.to_string()),
@@ -138,7 +154,7 @@ impl Stack {
             ("STATE_BUCKET", STATE.to_owned()),
             ("SETTLE_MINUTES", "0".to_owned()),
             ("QUIET_SECONDS", "1".to_owned()),
-            ("AWS_ENDPOINT_URL", endpoint.clone()),
+            ("AWS_ENDPOINT_URL", aws_called),
             ("AWS_SECRET_ACCESS_KEY", Watch::AWS_KEY.to_owned()),
             ("AWS_SESSION_TOKEN", Watch::AWS_TOKEN.to_owned()),
             ("AWS_LAMBDA_LOG_LEVEL", "TRACE".to_owned()),
@@ -162,8 +178,23 @@ impl Stack {
             fake,
             simulator,
             quota,
-            _servers: (aws, graph),
+            queue_url: queue,
+            _servers: (aws, graph, doors),
         }
+    }
+
+    /// The queue's URL, as the functions know it. No other stack has the same.
+    pub fn queue_url(&self) -> &str {
+        &self.queue_url
+    }
+
+    /// Puts a new client secret in place of the one that Graph knew until now, whose tokens are revoked.
+    pub fn rotate_secret(&self, secret: &str) {
+        self.simulator.change(|switches| {
+            switches.secret = Some(secret.to_owned());
+            switches.tokens_revoked_before = Some(SystemClock.now());
+        });
+        self.fake.set_secret(SECRET, secret);
     }
 
     /// Plans a run; its id.

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "the tests' own helpers fail loudly")]
 
 mod ends;
+mod landings;
 mod one_run;
+mod processes;
 
 mod refusals;
+mod sweep;
 mod timeouts;
 
 use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};

@@ -1,0 +1,206 @@
+//! Killed at every call to the outside, before it took effect and after: whichever process it was and whatever it was about to
+//! do, the archive ends as if nothing had been.
+//!
+//! `tests/sweep` kills at every point; the ordinary tests do so at every so-manieth.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{Clock, Env, ProcessEnv, SystemClock, Timestamp, UserId};
+use graph_simulator::{Fault, Item, Rule, Switches, Tenant, plain};
+use jiff::SignedDuration;
+use lambda_harness::{CANARY, Fate, Function, Gate, Hold, Outcome, Setup, Stack};
+use serde_json::Value;
+
+use super::{daily, hours, tenant, user};
+
+/// Of the points the ordinary tests take every so-manieth: no divisor of what repeats among the calls.
+const STRIDE: u64 = 7;
+
+/// Points under way at once: most of their time they wait for a process to start or for the deadline of a worker.
+const AT_ONCE: usize = 4;
+
+/// What a worker is given. All but a second of it is for work, which is enough for all but the page that takes a minute.
+const GIVEN: Duration = Duration::from_secs(2);
+
+/// What fan-out and reconcile are given.
+const ENOUGH: Duration = Duration::from_secs(30);
+
+/// How often a function is invoked again before the test fails.
+const INVOCATIONS: usize = 8;
+
+/// The machine's clock, and so many seconds more.
+#[derive(Debug, Default)]
+struct Ahead(AtomicI64);
+
+#[async_trait]
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_secs(self.0.load(Relaxed))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration).await;
+    }
+}
+
+/// Three users: one with several pages over some months, one whose newest item shows late, one with nothing.
+struct Sweep {
+    stack: Stack,
+    gate: Gate,
+    graph_clock: Arc<Ahead>,
+    now: Timestamp,
+    users: Vec<UserId>,
+}
+
+fn late(tenant: &Tenant, user: UserId) -> Item {
+    let created = tenant.now - hours(2);
+    let text = plain(user, 900, created).replace("\"Item", &format!("\"{CANARY}"));
+    Item::new(text, created).visible_from(tenant.now + hours(1))
+}
+
+impl Sweep {
+    async fn new(hold: Option<Hold>) -> Self {
+        let mut tenant = tenant();
+        let now = tenant.now;
+        // 150 days in two folders: the newest page of each reaches over three months.
+        let heavy = user(&mut tenant, 1, 250, hours(3), SignedDuration::from_hours(14));
+        let light = user(&mut tenant, 2, 3, hours(3), hours(5));
+        let late = late(&tenant, light);
+        assert!(tenant.add_item(light, late));
+        let idle = user(&mut tenant, 3, 0, hours(1), hours(1));
+        let gate = Gate::new(hold);
+        let graph_clock = Arc::new(Ahead::default());
+        // Once a page takes longer than the worker has, which then hands the user over.
+        let slow = Rule::always(Fault::Slow { millis: 60_000 }).user(heavy).page(2).first(1);
+        let setup = Setup {
+            switches: Switches::with_rules([slow]),
+            workers: 1,
+            timeout: ENOUGH,
+            max_receive_count: 10,
+            gate: Some(gate.clone()),
+            graph_clock: Arc::<Ahead>::clone(&graph_clock),
+            ..Setup::new(tenant)
+        };
+        // The overlap is 60 days, so that a daily window holds more than a page and more than a month.
+        let start = now - hours(24 * 200);
+        let setup = setup.with("OVERLAP_HOURS", "1440").with("HISTORY_START", &start.to_string());
+        let stack = Stack::new(setup).await;
+        let held = gate.clone();
+        stack.source.decide(move |_| {
+            let held = held.clone();
+            Fate { timeout: Some(GIVEN), kill: Box::pin(async move { held.holds().await }) }
+        });
+        Self { stack, gate, graph_clock, now, users: vec![heavy, light, idle] }
+    }
+
+    /// Invokes a function, and again if it was killed, as an asynchronous invocation and a schedule are.
+    async fn invoke(&self, function: &Function, event: &str) -> Value {
+        for _ in 0..INVOCATIONS {
+            match function.invoke_within(event, ENOUGH, self.gate.holds()).await.outcome {
+                Outcome::Answered(body) => return serde_json::from_slice(&body).unwrap(),
+                Outcome::Killed => {}
+                outcome => panic!("{outcome:?} of {event}"),
+            }
+        }
+        panic!("killed every time: {event}")
+    }
+
+    async fn run(&self, payload: &str) -> Value {
+        let run = self.invoke(&self.stack.fan_out, payload).await["runId"].as_str().unwrap().to_owned();
+        for _ in 0..INVOCATIONS {
+            self.stack.source.drain().await;
+            let answer = self.invoke(&self.stack.reconcile, &format!(r#"{{"runId":"{run}"}}"#)).await;
+            if !answer["ledger"].is_null() {
+                return answer;
+            }
+        }
+        panic!("{run} does not close")
+    }
+
+    /// A daily run, the history, and a daily run by which the late item shows.
+    async fn runs(&self) -> [Value; 3] {
+        let first = self.run(&daily(self.now - hours(1))).await;
+        let history = self.run(&format!(r#"{{"scheduledTime":"{}","history":true}}"#, self.now - hours(1))).await;
+        self.graph_clock.0.store(hours(2).as_secs(), Relaxed);
+        [first, history, self.run(&daily(self.now)).await]
+    }
+
+    /// Everything that must be true, whatever was killed.
+    async fn judge(&self, reports: &[Value; 3], what: &str) {
+        let told = || format!("{what}\n{}", self.gate.trace().join("\n"));
+        // Besides the archive's own promises and equations, in which the reports and users files are held against receipts
+        // and segments, that of the tenant.
+        self.stack.expect_truth(self.users.iter().copied());
+        let verdict = self.stack.verify();
+        assert_eq!(verdict.numbers.ledger_entries, reports.len() as u64, "one entry a run: {}", told());
+        for report in reports {
+            assert_eq!(report["complete"], true, "{report:#} {}", told());
+            let items = |name: &str| report["interactions"][name].as_u64().unwrap();
+            assert_eq!(items("received"), items("new") + items("already_held"), "{}", told());
+            let run = report["run_id"].as_str().unwrap();
+            let class = |user: usize| self.stack.line(run, self.users[user])["class"].clone();
+            assert_eq!([class(0), class(2)], ["exported", "empty"], "{}", told());
+        }
+        assert_eq!(reports[1]["history_remaining"], 0, "{}", told());
+        assert!(self.stack.dead_letters().is_empty(), "healthy work among the dead letters: {}", told());
+        self.stack.expect_silence().await;
+    }
+
+    /// How many messages said that they hand a user over.
+    fn handed_over(&self) -> usize {
+        let messages = self.stack.source.batches().into_iter().flat_map(|batch| batch.messages);
+        messages.filter(|message| message.body.contains("\"hops\":1")).count()
+    }
+}
+
+/// What a kill at this point leads to. Whether there was such a point.
+async fn point(hold: Hold) -> bool {
+    let sweep = Sweep::new(Some(hold)).await;
+    let reports = sweep.runs().await;
+    sweep.judge(&reports, &format!("{hold:?}")).await;
+    // How many calls a run takes varies a little with where its time is up.
+    assert!(sweep.gate.has_held() || sweep.gate.calls() < hold.call, "{hold:?}: {}", sweep.gate.trace().join("\n"));
+    sweep.gate.has_held()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_process_killed_at_any_call_changes_nothing_in_the_end() {
+    let begun = SystemClock.now();
+    let undisturbed = Sweep::new(None).await;
+    let reports = undisturbed.runs().await;
+    undisturbed.judge(&reports, "without a kill").await;
+    let new = |report: &Value| report["interactions"]["new"].as_u64().unwrap();
+    assert!(reports.iter().all(|report| new(report) > 0), "each run has something to do: {reports:#?}");
+    assert!(undisturbed.handed_over() > 0, "somebody is handed over");
+    let months = undisturbed.stack.objects().into_keys().filter(|key| key.contains("created_month=")).count();
+    assert!(months > 4, "pages over several months: {months}");
+    let calls = undisturbed.gate.calls();
+    assert!(calls >= 60, "{calls}");
+
+    let stride = if ProcessEnv.var("SWEEP").as_deref() == Some("all") { 1 } else { STRIDE };
+    let holds: Vec<Hold> = (1..=calls).flat_map(|call| [false, true].map(|after| Hold { call, after })).collect();
+    let holds: Arc<[Hold]> = holds.into_iter().step_by(stride as usize).collect();
+    let (next, struck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut sweeping = tokio::task::JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (holds, next, struck) = (Arc::clone(&holds), Arc::clone(&next), Arc::clone(&struck));
+        sweeping.spawn(async move {
+            while let Some(hold) = holds.get(next.fetch_add(1, Relaxed)) {
+                struck.fetch_add(u64::from(point(*hold).await), Relaxed);
+            }
+        });
+    }
+    while let Some(ended) = sweeping.join_next().await {
+        ended.unwrap();
+    }
+    let (struck, seconds) = (struck.load(Relaxed), SystemClock.now().duration_since(begun).as_secs());
+    println!(
+        "R = {calls}: {} of 2R + 1 = {} kill points taken, {struck} processes killed, {seconds} s",
+        holds.len() + 1,
+        2 * calls + 1,
+    );
+    assert!(struck * 10 >= holds.len() as u64 * 9, "{struck} of {}", holds.len());
+}
