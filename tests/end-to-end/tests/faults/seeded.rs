@@ -456,6 +456,9 @@ fn seeded_runs_keep_every_promise_at_every_step() {
                     let Outcome { broken, happened, .. } = run(seed);
                     drop(named);
                     happened::add(&mut sum.lock().unwrap(), happened);
+                    if (seed + 1 - first).is_multiple_of(1_000) {
+                        eprintln!("{} of {seeds} runs", seed + 1 - first);
+                    }
                     if !broken.is_empty() {
                         bad.fetch_add(1, Relaxed);
                         eprintln!("seed {seed}: {broken:#?}");

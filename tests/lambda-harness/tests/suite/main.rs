@@ -1,6 +1,6 @@
 //! The functions' real binaries, end to end. `tests/functions` builds them and prints what to set FUNCTIONS_DIR to.
 
-#![expect(clippy::unwrap_used, reason = "the tests' own helpers fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the tests' own helpers fail loudly")]
 
 mod ends;
 mod landings;

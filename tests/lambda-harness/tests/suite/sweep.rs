@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{daily, hours, tenant, user};
 
 /// Of the points the ordinary tests take every so-manieth: no divisor of what repeats among the calls.
-const STRIDE: u64 = 7;
+const STRIDE: u64 = 11;
 
 /// Points under way at once: most of their time they wait for a process to start or for the deadline of a worker.
 const AT_ONCE: usize = 4;
@@ -131,20 +131,22 @@ impl Sweep {
     /// Everything that must be true, whatever was killed.
     async fn judge(&self, reports: &[Value; 3], what: &str) {
         let told = || format!("{what}\n{}", self.gate.trace().join("\n"));
-        // Besides the archive's own promises and equations, in which the reports and users files are held against receipts
-        // and segments, that of the tenant.
-        self.stack.expect_truth(self.users.iter().copied());
-        let verdict = self.stack.verify();
-        assert_eq!(verdict.numbers.ledger_entries, reports.len() as u64, "one entry a run: {}", told());
         for report in reports {
-            assert_eq!(report["complete"], true, "{report:#} {}", told());
+            let lines = || self.users.iter().map(|user| self.stack.line(report["run_id"].as_str().unwrap(), *user));
+            let lines = || lines().map(|line| line.to_string()).collect::<Vec<_>>().join("\n");
+            assert_eq!(report["complete"], true, "{report:#} {} {}", lines(), told());
             let items = |name: &str| report["interactions"][name].as_u64().unwrap();
             assert_eq!(items("received"), items("new") + items("already_held"), "{}", told());
             let run = report["run_id"].as_str().unwrap();
             let class = |user: usize| self.stack.line(run, self.users[user])["class"].clone();
             assert_eq!([class(0), class(2)], ["exported", "empty"], "{}", told());
         }
-        assert_eq!(reports[1]["history_remaining"], 0, "{}", told());
+        assert_eq!(reports[1]["history_remaining"], 0, "{:#} {}", reports[1], told());
+        // Besides the archive's own promises and equations, in which the reports and users files are held against receipts
+        // and segments, that of the tenant.
+        self.stack.expect_truth(self.users.iter().copied());
+        let verdict = self.stack.verify();
+        assert_eq!(verdict.numbers.ledger_entries, reports.len() as u64, "one entry a run: {}", told());
         assert!(self.stack.dead_letters().is_empty(), "healthy work among the dead letters: {}", told());
         self.stack.expect_silence().await;
     }
@@ -156,13 +158,26 @@ impl Sweep {
     }
 }
 
+/// Names the point if what it leads to is not as it should be.
+struct Named(Hold);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this was {:?}", self.0);
+        }
+    }
+}
+
 /// What a kill at this point leads to. Whether there was such a point.
 async fn point(hold: Hold) -> bool {
+    let named = Named(hold);
     let sweep = Sweep::new(Some(hold)).await;
     let reports = sweep.runs().await;
     sweep.judge(&reports, &format!("{hold:?}")).await;
     // How many calls a run takes varies a little with where its time is up.
     assert!(sweep.gate.has_held() || sweep.gate.calls() < hold.call, "{hold:?}: {}", sweep.gate.trace().join("\n"));
+    drop(named);
     sweep.gate.has_held()
 }
 
