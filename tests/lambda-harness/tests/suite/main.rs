@@ -1,6 +1,11 @@
 //! The functions' real binaries, end to end. `tests/functions` builds them and prints what to set FUNCTIONS_DIR to.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the tests' own helpers fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the tests' own helpers fail loudly, and tell how"
+)]
 
 mod ends;
 mod landings;
