@@ -25,7 +25,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use domain::{Env, SystemClock};
+use domain::{Chain, Env, SystemClock};
 
 use crate::cli::{Cli, Command, RunArgs};
 use crate::location::Place;
@@ -190,18 +190,7 @@ fn failed(screen: &Screen, error: &dyn Error, code: u8) -> ExitCode {
 
 /// Says what went wrong, with its causes.
 fn complain(screen: &Screen, error: &dyn Error) {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // An error that shows its cause as its own text would say it twice.
-        let sentence = error.to_string();
-        if !text.ends_with(&sentence) {
-            text.push_str(": ");
-            text.push_str(&sentence);
-        }
-        cause = error.source();
-    }
-    screen.complain(&text);
+    screen.complain(&Chain(error).to_string());
 }
 
 /// The environment with what the command line gives.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use archive::records::RunFile;
 use archive::{Archive, ArchiveError, layout};
-use domain::{Deadline, RunId, UserId};
+use domain::{Chain, Deadline, RunId, UserId};
 use jiff::SignedDuration;
 use queue::QueueError;
 
@@ -79,7 +79,7 @@ pub(crate) async fn reconcile(
             Err(error) if first.is_none() => first = Some(error),
             // The first is for the caller to report, and only one can be.
             Err(error) => {
-                tracing::error!(run_id = %run, error = &error as &dyn std::error::Error, "run not reconciled");
+                tracing::error!(run_id = %run, error = %Chain(&error), "run not reconciled");
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use archive::records::{ReceiptLine, RunFile};
 use archive::{Archive, ArchiveError};
-use domain::{AttemptId, Class, Deadline, Failure, Message, RunId, UserId};
+use domain::{AttemptId, Chain, Class, Deadline, Failure, Message, RunId, UserId};
 use futures_util::StreamExt;
 use futures_util::stream;
 use queue::{Delivery, MAX_DELAY, Outgoing};
@@ -51,7 +51,7 @@ pub async fn handle(batch: Vec<Delivery>, deadline: Deadline, deps: &Deps) -> Ve
             return all;
         }
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the archive cannot be opened");
+            tracing::error!(error = %Chain(&error), "the archive cannot be opened");
             return all;
         }
     };
@@ -103,7 +103,7 @@ async fn runs(archive: &Archive, tasks: &[(UserId, Vec<Task>)]) -> BTreeMap<RunI
                 None
             }
             Err(error) => {
-                tracing::error!(%run_id, error = &error as &dyn std::error::Error, "the run cannot be read");
+                tracing::error!(%run_id, error = %Chain(&error), "the run cannot be read");
                 None
             }
         };
@@ -212,7 +212,7 @@ impl Invocation<'_> {
             }
         }
         if let Err(error) = self.put_receipt(lines).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the receipt cannot be written");
+            tracing::error!(error = %Chain(&error), "the receipt cannot be written");
             self.failed.extend(done.drain(..).chain(unfinished).map(|delivery| delivery.message_id));
             return done;
         }
@@ -220,7 +220,7 @@ impl Invocation<'_> {
             && let Err(error) = self.attempt.deps.queue.send(again).await
         {
             // They go back themselves; those that were sent all the same are read twice, which is harmless.
-            tracing::error!(error = &error as &dyn std::error::Error, "unfinished work cannot be sent again");
+            tracing::error!(error = %Chain(&error), "unfinished work cannot be sent again");
             self.failed.extend(unfinished.drain(..).map(|delivery| delivery.message_id));
         }
         done.extend(unfinished);
@@ -256,7 +256,7 @@ impl Invocation<'_> {
         }
         let handles = done.into_iter().map(|delivery| delivery.receipt_handle).collect();
         if let Err(error) = self.attempt.deps.queue.delete(handles).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "messages that are done cannot be deleted");
+            tracing::warn!(error = %Chain(&error), "messages that are done cannot be deleted");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use archive::records::{Counts, ReceiptLine, RunFile, SegmentRef};
 use archive::{Archive, ArchiveError, CheckpointHandle, LogWriter, RunProgress};
-use domain::{AttemptId, Class, Coverage, Deadline, Failure, Kind, Message, Timestamp, Unavailability, Window};
+use domain::{AttemptId, Chain, Class, Coverage, Deadline, Failure, Kind, Message, Timestamp, Unavailability, Window};
 use graph::{GraphError, Question, Tally};
 use jiff::SignedDuration;
 
@@ -490,12 +490,6 @@ fn count(line: &mut ReceiptLine, tally: &Tally) {
 
 /// Logs what went wrong for a user, once, where it is handled.
 fn report(error: &dyn std::error::Error, message: &Message) {
-    let mut chain = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        chain.push_str(": ");
-        chain.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    tracing::info!(run_id = %message.run_id, user_id = %message.user_id, error = chain, "user not read to the end");
+    let error = Chain(error);
+    tracing::info!(run_id = %message.run_id, user_id = %message.user_id, %error, "user not read to the end");
 }

@@ -1,7 +1,7 @@
 //! What a service said, and when to ask it again.
 
 use std::error::Error;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
-use domain::{Clock, Random};
+use domain::{Chain, Clock, Random};
 
 /// Attempts at a call that may be made again. With the pauses below the last begins after about ten seconds: longer than
 /// a throttle or a restart lasts, short against a function's time.
@@ -94,8 +94,8 @@ impl CallError {
             SdkError::ResponseError(answer) => Self::Unreadable { status: answer.raw().status().as_u16() },
             SdkError::TimeoutError(_) => Self::NoAnswer { reason: "it took too long".to_owned() },
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(error) if no_credentials(error) => Self::NoCredentials { reason: chain(error) },
-                Some(error) => Self::NoAnswer { reason: chain(error) },
+                Some(error) if no_credentials(error) => Self::NoCredentials { reason: Chain(error).to_string() },
+                Some(error) => Self::NoAnswer { reason: Chain(error).to_string() },
                 None => Self::NoAnswer { reason: "the connection failed".to_owned() },
             },
             SdkError::ConstructionFailure(_) => Self::NotSent,
@@ -144,16 +144,6 @@ fn no_credentials(error: &(dyn Error + 'static)) -> bool {
         Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))
     );
     missing || error.source().is_some_and(no_credentials)
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
 }
 
 impl fmt::Display for ErrorAnswer {

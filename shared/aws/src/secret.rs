@@ -107,7 +107,7 @@ impl ClientAuth for SecretsManager {
                 known.is_none_or(|known| known.value.expose_secret() != read.value.expose_secret())
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the secret was not read again");
+                tracing::warn!(error = %domain::Chain(&error), "the secret was not read again");
                 false
             }
         }

@@ -3,6 +3,7 @@
 //! Nothing here talks to anything. Clock, randomness and environment are traits, so that a test decides what time it is
 //! and a seed decides what is random.
 
+mod chain;
 mod class;
 mod env;
 mod ids;
@@ -12,6 +13,7 @@ mod reason;
 mod time;
 mod window;
 
+pub use chain::Chain;
 pub use class::{Class, Failure, ParseClassError, Unavailability};
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use ids::{ArchiveId, AttemptId, GroupId, IdError, Kind, RunId, TenantId, UserId};

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use domain::Chain;
 use lambda_runtime::Diagnostic;
 
 /// An invocation failed: a stable type to branch on, and the whole chain of causes.
@@ -15,14 +16,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of this type, for this error and what caused it.
     pub fn new(error_type: &'static str, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self { error_type, message }
+        Self { error_type, message: Chain(error).to_string() }
     }
 
     /// A failure without an error behind it.
