@@ -1,0 +1,113 @@
+"""Who reads the archive and who may delete from it, with the policies and the role that the stack makes for them."""
+
+import json
+
+import botocore.exceptions
+
+from emulator import client
+from processes import Failed, expect, same
+from stack import Denied
+
+EVIDENCE = {"archive.json", "ledger", "receipts", "report.json", "run.json", "users.jsonl.zst"}
+CONTENT = {"interactions"}
+# Whoever has this policy of AWS may do everything that no other policy denies.
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+
+def officer(name):
+    """The user whom a stack trusts with its break-glass role."""
+    return f"{name}-officer"
+
+
+def attempt(call, **arguments):
+    """What a call answers."""
+    try:
+        return call(**arguments)
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"].startswith("AccessDenied"):
+            raise Denied(str(error)) from error
+        raise Failed(str(error)) from error
+
+
+def is_denied(call, **arguments):
+    try:
+        attempt(call, **arguments)
+    except Denied:
+        return True
+    return False
+
+
+def user(emulator, name, *policies):
+    """A new user of the account with these policies: the clients of its services."""
+    iam = emulator.client("iam")
+    iam.create_user(UserName=name)
+    for policy in policies:
+        iam.attach_user_policy(UserName=name, PolicyArn=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return lambda service: client(emulator.endpoint, service, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def kinds(keys):
+    """A key of each kind of object."""
+    parts = {key: key.split("/") for key in keys}
+    return {part[2] if part[0] == "runs" else part[0]: key for key, part in parts.items()}
+
+
+def expect_readers(stack):
+    """A reader of evidence reads runs and ledger, a reader of content the interactions, and neither reads anything else."""
+    bucket, keys = stack.outputs["ArchiveBucket"], set(stack.objects())
+    examples = kinds(keys)
+    expect(examples.keys() > EVIDENCE | CONTENT, "the archive lacks a kind of object:", sorted(examples))
+    for name, policy, allowed in (
+        ("auditor", "EvidenceReaderPolicyArn", EVIDENCE),
+        ("reviewer", "ContentReaderPolicyArn", CONTENT),
+    ):
+        s3 = user(stack.emulator, f"{stack.name}-{name}", stack.outputs[policy])("s3")
+        listed = attempt(s3.list_objects_v2, Bucket=bucket)["Contents"]
+        same({entry["Key"] for entry in listed}, keys, f"keys that the {name} sees")
+        for kind in sorted(allowed):
+            attempt(s3.get_object, Bucket=bucket, Key=examples[kind])
+        for kind in sorted(examples.keys() - allowed):
+            expect(is_denied(s3.get_object, Bucket=bucket, Key=examples[kind]), f"the {name} may read {kind}")
+        expect(is_denied(s3.delete_object, Bucket=bucket, Key=examples["run.json"]), f"the {name} may delete")
+
+
+def break_glass(stack):
+    """An administrator may not delete evidence or the key. The one role that may takes both away."""
+    bucket, key, role = (stack.outputs[name] for name in ("ArchiveBucket", "KmsKeyArn", "BreakGlassRole"))
+    segment = kinds(stack.objects())["interactions"]
+    administrator = user(stack.emulator, f"{stack.name}-administrator", ADMINISTRATOR)
+    attempt(administrator("s3").get_object, Bucket=bucket, Key=segment)
+    attempt(administrator("kms").describe_key, KeyId=key)
+    expect(is_denied(administrator("s3").delete_object, Bucket=bucket, Key=segment), "an administrator may delete evidence")
+    expect(is_denied(administrator("kms").disable_key, KeyId=key), "an administrator may disable the key")
+    forget_denials(stack.emulator, bucket, key)
+    s3, kms = session(stack, role)
+    attempt(s3.list_objects_v2, Bucket=bucket)
+    expect(is_denied(s3.get_object, Bucket=bucket, Key=segment), "who may delete may read")
+    (version,) = attempt(s3.list_object_versions, Bucket=bucket, Prefix=segment)["Versions"]
+    attempt(s3.delete_object, Bucket=bucket, Key=segment, VersionId=version["VersionId"])
+    expect(segment not in stack.objects(), "the segment is still there")
+    attempt(kms.disable_key, KeyId=key)
+
+
+def forget_denials(emulator, bucket, key):
+    """Takes away what denies deletion to all but the role, which the emulator cannot tell: to it, a session of the role has
+    another ARN than the role. What the role itself may do shows all the same."""
+    emulator.client("s3").delete_bucket_policy(Bucket=bucket)
+    kms = emulator.client("kms")
+    policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+
+
+def session(stack, role):
+    """S3 and KMS with the rights of the role, which the trusted user has taken on."""
+    name = officer(stack.name)
+    sts = user(stack.emulator, name)("sts")
+    # AWS would do with the role's own trust, as the user is of the same account.
+    may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}]}
+    stack.emulator.client("iam").put_user_policy(UserName=name, PolicyName="erasure", PolicyDocument=json.dumps(may))
+    secrets = attempt(sts.assume_role, RoleArn=role, RoleSessionName="erasure")["Credentials"]
+    secrets = (secrets["AccessKeyId"], secrets["SecretAccessKey"], secrets["SessionToken"])
+    return [client(stack.emulator.endpoint, service, *secrets) for service in ("s3", "kms")]
