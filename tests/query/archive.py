@@ -37,13 +37,13 @@ def documents(root, pattern):
 
 
 class Views:
-    """The views of an archive, made by the file that lies in it."""
+    """The views of an archive, made by the file that lies in it, or by another."""
 
-    def __init__(self, root):
+    def __init__(self, root, script=None):
         self.connection = duckdb.connect()
         self.connection.execute("set variable root = $root", {"root": str(root)})
         self.connection.execute("set enable_progress_bar = false")
-        self.run(open(os.path.join(root, "duckdb.sql"), encoding="utf-8").read())
+        self.run(open(script or os.path.join(root, "duckdb.sql"), encoding="utf-8").read())
 
     def run(self, script):
         """What the last statement of a script says, as tuples."""

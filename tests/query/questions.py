@@ -76,6 +76,15 @@ def compare(name, found, expected):
     assert found == expected, f"{name}: only found {list((found - expected).items())[:3]}, not found {list((expected - found).items())[:3]}"
 
 
+def gaps(root, views):
+    """Asks for the gaps alone; how many there are."""
+    (script,) = [script for name, script in files().items() if name.endswith("gaps")]
+    found = views.run(script)
+    assert found, "an archive with gaps is needed"
+    compare("gaps", found, gaps_by_files(root))
+    return len(found)
+
+
 def check(views, truth, facts):
     """Every question finds what the truth says."""
     asked = files()
