@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::call::{Call, Service};
 use crate::fault::{Effect, Fault, Plan};
+use crate::keeping::{Lock, Versioning};
 use crate::request::{Refusal, Reply, Request};
 use crate::s3::{self, S3, Version};
 use crate::secrets::{self, Secrets};
@@ -70,6 +71,16 @@ impl AwsFake {
     /// A bucket; nothing if it exists.
     pub fn create_bucket(&self, name: &str) {
         self.s3().create_bucket(name);
+    }
+
+    /// Says whether a bucket keeps versions.
+    pub fn set_versioning(&self, bucket: &str, versioning: Versioning) {
+        self.s3().set_versioning(bucket, versioning);
+    }
+
+    /// Locks an object.
+    pub fn set_lock(&self, bucket: &str, key: &str, lock: Lock) {
+        self.s3().set_lock(bucket, key, lock);
     }
 
     /// How many keys a page of a listing holds; 1,000 by default, and at most.

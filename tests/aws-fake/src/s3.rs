@@ -9,6 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::fault::Landing;
+use crate::keeping::{Keeping, Lock, Versioning};
 use crate::request::{Refusal, Reply, Request, base64, escape, hex, md5_hex};
 
 /// Keys of a page of a listing, as with S3.
@@ -43,21 +44,23 @@ pub struct Version {
 /// All buckets.
 #[derive(Debug)]
 pub(crate) struct S3 {
-    buckets: BTreeMap<String, Bucket>,
+    pub(crate) buckets: BTreeMap<String, Bucket>,
     late: Vec<Late>,
-    page: usize,
+    pub(crate) page: usize,
 }
 
 #[derive(Debug, Default)]
-struct Bucket {
-    objects: BTreeMap<String, History>,
+pub(crate) struct Bucket {
+    pub(crate) objects: BTreeMap<String, History>,
+    pub(crate) versioning: Versioning,
 }
 
 /// Every version of a key, oldest first. After a removal there is no current one.
 #[derive(Debug, Default)]
-struct History {
-    versions: Vec<Version>,
-    removed: bool,
+pub(crate) struct History {
+    pub(crate) versions: Vec<Version>,
+    pub(crate) removed: bool,
+    pub(crate) lock: Lock,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ pub(crate) enum Asked {
     Put(Put),
     Get { bucket: String, key: String },
     List { bucket: String, prefix: String },
+    Keeping { asked: Keeping, bucket: String, key: String },
     Unknown(Refusal),
 }
 
@@ -91,9 +95,15 @@ impl Asked {
         let path = request.path.trim_start_matches('/');
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let asked = |name: &str| request.parameter(name).is_some();
         match (&request.method, key.is_empty()) {
             (&Method::PUT, true) => Self::CreateBucket(bucket),
             (&Method::PUT, false) => Put::read(request, bucket, key).map_or_else(Self::Unknown, Self::Put),
+            (&Method::HEAD, false) => Self::Keeping { asked: Keeping::Head, bucket, key },
+            (&Method::GET, true) if asked("versioning") => Self::Keeping { asked: Keeping::Versioning, bucket, key },
+            (&Method::GET, true) if asked("versions") => Self::Keeping { asked: Keeping::Versions, bucket, key },
+            (&Method::GET, false) if asked("retention") => Self::Keeping { asked: Keeping::Retention, bucket, key },
+            (&Method::GET, false) if asked("legal-hold") => Self::Keeping { asked: Keeping::LegalHold, bucket, key },
             (&Method::GET, false) => Self::Get { bucket, key },
             (&Method::GET, true) if request.parameter("list-type") == Some("2") => {
                 Self::List { bucket, prefix: request.parameter("prefix").unwrap_or_default().to_owned() }
@@ -108,6 +118,7 @@ impl Asked {
             Self::Put(_) => "PutObject",
             Self::Get { .. } => "GetObject",
             Self::List { .. } => "ListObjectsV2",
+            Self::Keeping { asked, .. } => asked.action(),
             Self::Unknown(_) => "Unknown",
         }
     }
@@ -116,7 +127,7 @@ impl Asked {
         match self {
             Self::CreateBucket(bucket) => bucket.clone(),
             Self::Put(put) => format!("{}/{}", put.bucket, put.key),
-            Self::Get { bucket, key } => format!("{bucket}/{key}"),
+            Self::Get { bucket, key } | Self::Keeping { bucket, key, .. } => format!("{bucket}/{key}"),
             Self::List { bucket, prefix } => format!("{bucket}/{prefix}"),
             Self::Unknown(_) => String::new(),
         }
@@ -182,6 +193,15 @@ impl S3 {
         }
     }
 
+    pub(crate) fn set_versioning(&mut self, bucket: &str, versioning: Versioning) {
+        self.buckets.entry(bucket.to_owned()).or_default().versioning = versioning;
+    }
+
+    pub(crate) fn set_lock(&mut self, bucket: &str, key: &str, lock: Lock) {
+        let bucket = self.buckets.entry(bucket.to_owned()).or_default();
+        bucket.objects.entry(key.to_owned()).or_default().lock = lock;
+    }
+
     /// As somebody outside the program might.
     pub(crate) fn overwrite(&mut self, bucket: &str, key: &str, bytes: Bytes, now: Timestamp) {
         self.create_bucket(bucket);
@@ -228,12 +248,13 @@ impl S3 {
             }
             Asked::Get { bucket, key } => self.get(&bucket, &key, request),
             Asked::List { bucket, prefix } => self.list(&bucket, &prefix, request),
+            Asked::Keeping { asked, bucket, key } => self.keeping(asked, &bucket, &key, request),
             Asked::Unknown(refusal) => Err(refusal),
         }
     }
 
     fn put(&mut self, put: Put, now: Timestamp) -> Result<String, Refusal> {
-        let objects = &mut bucket(&mut self.buckets, &put.bucket)?.objects;
+        let objects = &mut bucket_mut(&mut self.buckets, &put.bucket)?.objects;
         let current = objects.get(&put.key).and_then(History::current);
         match (&put.condition, current) {
             (PutCondition::Absent, Some(_)) => return Err(not_met()),
@@ -249,8 +270,8 @@ impl S3 {
         Ok(etag)
     }
 
-    fn get(&mut self, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
-        let bucket = bucket(&mut self.buckets, name)?;
+    fn get(&self, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
+        let bucket = bucket(&self.buckets, name)?;
         let version = bucket.objects.get(key).and_then(History::current).ok_or_else(no_such_key)?;
         let mut reply = Reply::new(200, "binary/octet-stream", version.bytes.clone())
             .header("etag", version.etag.clone())
@@ -263,14 +284,14 @@ impl S3 {
         Ok(reply)
     }
 
-    fn list(&mut self, name: &str, prefix: &str, request: &Request) -> Result<Reply, Refusal> {
+    fn list(&self, name: &str, prefix: &str, request: &Request) -> Result<Reply, Refusal> {
         if request.parameter("delimiter").is_some_and(|delimiter| !delimiter.is_empty()) {
             return Err(Refusal::new(501, "NotImplemented", "listings by folder are not done"));
         }
         let asked = request.parameter("max-keys").and_then(|number| number.parse().ok()).unwrap_or(PAGE);
         let page = self.page.min(asked);
         let encode = request.parameter("encoding-type") == Some("url");
-        let objects = &bucket(&mut self.buckets, name)?.objects;
+        let objects = &bucket(&self.buckets, name)?.objects;
         // The token is the last key of the page before, in another form so that nobody takes it for a key.
         let after = match request.parameter("continuation-token") {
             Some(token) => Some(token.strip_prefix("after:").ok_or_else(bad_token)?),
@@ -314,16 +335,24 @@ impl S3 {
 }
 
 impl History {
-    fn current(&self) -> Option<&Version> {
+    pub(crate) fn current(&self) -> Option<&Version> {
         if self.removed { None } else { self.versions.last() }
     }
 }
 
-fn bucket<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> Result<&'a mut Bucket, Refusal> {
-    buckets.get_mut(name).ok_or_else(|| Refusal::new(404, "NoSuchBucket", "the specified bucket does not exist"))
+pub(crate) fn bucket<'a>(buckets: &'a BTreeMap<String, Bucket>, name: &str) -> Result<&'a Bucket, Refusal> {
+    buckets.get(name).ok_or_else(no_such_bucket)
 }
 
-fn no_such_key() -> Refusal {
+fn bucket_mut<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> Result<&'a mut Bucket, Refusal> {
+    buckets.get_mut(name).ok_or_else(no_such_bucket)
+}
+
+fn no_such_bucket() -> Refusal {
+    Refusal::new(404, "NoSuchBucket", "the specified bucket does not exist")
+}
+
+pub(crate) fn no_such_key() -> Refusal {
     Refusal::new(404, "NoSuchKey", "the specified key does not exist")
 }
 
