@@ -8,6 +8,7 @@
 mod call;
 mod clients;
 mod identity;
+mod keeping;
 mod receiver;
 mod s3;
 mod secret;
@@ -16,6 +17,7 @@ mod sqs;
 pub use call::{CallError, ErrorAnswer};
 pub use clients::{Clients, NoRegion};
 pub use identity::WebIdentity;
+pub use keeping::{BucketVersioning, ObjectLock};
 pub use receiver::SqsReceiver;
 pub use s3::S3Store;
 pub use secret::SecretsManager;

@@ -18,7 +18,7 @@ use crate::call::CallError;
 const MAX_OBJECT_BYTES: i64 = 512 << 20;
 
 /// Pages of a listing, of 1,000 keys each: more than an archive of 300,000 users has after ten years.
-const MAX_PAGES: usize = 100_000;
+pub(crate) const MAX_PAGES: usize = 100_000;
 
 /// A bucket, or the part of one below a prefix.
 ///
@@ -27,9 +27,9 @@ const MAX_PAGES: usize = 100_000;
 /// connection that died while the function was frozen.
 #[derive(Clone)]
 pub struct S3Store {
-    client: Client,
-    bucket: String,
-    prefix: String,
+    pub(crate) client: Client,
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
 }
 
 enum Condition<'a> {
@@ -78,11 +78,11 @@ impl S3Store {
         Ok((page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect(), next))
     }
 
-    fn full(&self, key: &str) -> String {
+    pub(crate) fn full(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    fn failed(&self, operation: &'static str, key: &str, error: CallError) -> StoreError {
+    pub(crate) fn failed(&self, operation: &'static str, key: &str, error: CallError) -> StoreError {
         let kind = match &error {
             error if error.is_transient() => StoreErrorKind::Unknown,
             error if matches!(error.status(), Some(401 | 403)) => StoreErrorKind::Denied,
@@ -93,7 +93,7 @@ impl S3Store {
 }
 
 /// Makes a call that changes nothing, and once more if its outcome is not certain.
-async fn twice<T, F: Future<Output = Result<T, CallError>>>(call: impl Fn() -> F) -> Result<T, CallError> {
+pub(crate) async fn twice<T, F: Future<Output = Result<T, CallError>>>(call: impl Fn() -> F) -> Result<T, CallError> {
     match call().await {
         Err(error) if error.is_transient() => call().await,
         outcome => outcome,
