@@ -1,5 +1,7 @@
 //! An archive opened for its proof: whose it is, and its closed runs in the order of the ledger.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::coverage::Window;
@@ -31,6 +33,8 @@ pub(crate) struct Closed {
     pub(crate) run: Run,
     /// The window that the run should have covered of every user it planned, where it is one and the same.
     pub(crate) intended: Option<Window>,
+    /// The receipts that count: those of the run that its ledger entry names.
+    pub(crate) receipts: Vec<String>,
 }
 
 impl Closed {
@@ -80,7 +84,9 @@ pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
             return Err(ReadError::Damaged { key });
         }
         let intended = intended(&run, &closed);
-        closed.push(Closed { run, intended });
+        let own = |key: &str| matches!(layout::parse(key), Some(Key::Receipt { run, .. }) if run == entry.run_id);
+        let receipts = entry.files.iter().map(|file| &file.key).filter(|key| own(key)).cloned().collect();
+        closed.push(Closed { run, intended, receipts });
     }
     Ok(Archive { tenant, closed })
 }
@@ -114,6 +120,34 @@ pub(crate) fn for_each_line<T: serde::de::DeserializeOwned>(
         Ok(_) => Ok(()),
         Err(_) => Err(ReadError::Damaged { key: key.to_owned() }),
     }
+}
+
+/// The lines of these users in a file of a run. A line that begins with its user, as the format writes it, is told by that
+/// alone: of a custodian's year all but one line in thousands are of others.
+pub(crate) fn for_each_line_of<T: serde::de::DeserializeOwned>(
+    source: &dyn Source,
+    key: &str,
+    users: &BTreeSet<String>,
+    mut each: impl FnMut(u64, T),
+) -> Result<(), ReadError> {
+    let damaged = || ReadError::Damaged { key: key.to_owned() };
+    let bytes = source.read(key)?.ok_or_else(damaged)?;
+    let mut whole = true;
+    let read = decode::for_each_line(&bytes, decode::MAX_DECODED_BYTES, |number, line| {
+        if user_of(line).is_none_or(|user| users.contains(user)) {
+            match serde_json::from_slice(line) {
+                Ok(line) => each(number, line),
+                Err(_) => whole = false,
+            }
+        }
+    });
+    if read.is_ok() && whole { Ok(()) } else { Err(damaged()) }
+}
+
+/// The user that a line begins with.
+fn user_of(line: &[u8]) -> Option<&str> {
+    let user = line.strip_prefix(br#"{"user_id":""#)?.split(|byte| *byte == b'"').next()?;
+    std::str::from_utf8(user).ok().filter(|user| layout::is_guid(user))
 }
 
 /// The lines of a run's roster.

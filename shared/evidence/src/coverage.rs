@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::archive::{self, Archive, Closed, ReadError};
-use crate::form::Line;
+use crate::form::{Counts, Line, RosterLine};
 use crate::layout::RunFile;
+use crate::parallel::in_order;
 use crate::source::Source;
-use crate::unite::joined;
+use crate::unite::{add_counts, joined};
 
 /// A window `(from, to]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +55,18 @@ pub struct Proof {
     /// The users file.
     pub key: String,
     /// The line in it, from 1.
+    pub line: u64,
+    /// The receipts' lines that it is made of, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Place>,
+}
+
+/// A line of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The object.
+    pub key: String,
+    /// The line, from 1.
     pub line: u64,
 }
 
@@ -166,6 +179,59 @@ pub(crate) struct Outcome {
     fault: Option<Reason>,
     proofs: Vec<Proof>,
     request_ids: Vec<String>,
+    shown: Shown,
+}
+
+/// What Graph showed of a user, by the users files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// Texts shown: new and held already.
+    pub received: u64,
+    /// Those that were archived.
+    pub new: u64,
+    /// Those that had been archived before: what re-reading showed again.
+    pub already_held: u64,
+    /// New texts that name a time, by the hours from it until they were read.
+    pub lateness: Counts,
+}
+
+impl Shown {
+    /// Of all closed runs.
+    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+        let mut sum = Self::default();
+        for Self { received, new, already_held, lateness } in outcomes.iter().map(|outcome| &outcome.shown) {
+            sum.received = sum.received.saturating_add(*received);
+            sum.new = sum.new.saturating_add(*new);
+            sum.already_held = sum.already_held.saturating_add(*already_held);
+            add_counts(&mut sum.lateness, lateness);
+        }
+        sum
+    }
+}
+
+/// What had been read to its end before each run, joined; what no closed run is comes after all of them.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBefore {
+    runs: HashMap<String, Vec<Window>>,
+    all: Vec<Window>,
+}
+
+impl ReadBefore {
+    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+        let mut before = Self::default();
+        for outcome in outcomes {
+            before.runs.insert(outcome.run.clone(), before.all.clone());
+            before.all.extend(outcome.proofs.iter().map(|proof| proof.window));
+            before.all = joined(&before.all);
+        }
+        before
+    }
+
+    /// Whether an earlier run than this had read the instant.
+    pub(crate) fn holds(&self, run: &str, time: Timestamp) -> bool {
+        let windows = self.runs.get(run).unwrap_or(&self.all);
+        windows.iter().any(|window| window.from < time && time <= window.to)
+    }
 }
 
 impl Outcome {
@@ -189,25 +255,24 @@ pub(crate) fn histories(
     users: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Vec<Outcome>>, ReadError> {
     let mut histories: BTreeMap<String, Vec<Outcome>> = users.iter().map(|user| (user.clone(), Vec::new())).collect();
-    for closed in &archive.closed {
+    let read = |closed: &Closed| {
         let run = closed.run.run_id.as_str();
         let mut roster: HashMap<String, Option<String>> = HashMap::new();
-        archive::for_each_on_roster(source, run, |line| {
-            if users.contains(&line.user_id) {
-                roster.insert(line.user_id, line.excluded);
-            }
+        archive::for_each_line_of(source, &RunFile::Roster.key(run), users, |_, line: RosterLine| {
+            roster.insert(line.user_id, line.excluded);
         })?;
-        let key = RunFile::Users.key(run);
         let mut lines: HashMap<String, (u64, Line)> = HashMap::new();
-        archive::for_each_line(source, &key, |number, line: Line| {
-            if users.contains(&line.user_id) {
-                lines.insert(line.user_id.clone(), (number, line));
-            }
+        archive::for_each_line_of(source, &RunFile::Users.key(run), users, |number, line: Line| {
+            lines.insert(line.user_id.clone(), (number, line));
         })?;
+        Ok::<_, ReadError>((roster, lines))
+    };
+    in_order(&archive.closed, read, |closed, (mut roster, mut lines)| {
+        let key = RunFile::Users.key(&closed.run.run_id);
         for (user, outcomes) in &mut histories {
             outcomes.push(outcome(closed, &key, roster.remove(user), lines.remove(user), outcomes));
         }
-    }
+    })?;
     Ok(histories)
 }
 
@@ -236,13 +301,16 @@ fn outcome(
         // A run of some users owes nothing to the others.
         intended => intended.filter(|_| planned || closed.is_whole_tenant()),
     };
-    let (number, windows, request_ids) = match line {
-        Some((number, line)) => (number, joined(&line.windows), line.request_ids),
-        None => (0, Vec::new(), Vec::new()),
+    let (number, windows, request_ids, shown) = match line {
+        Some((number, line)) => {
+            let Line { received, new, already_held, lateness, .. } = line;
+            (number, joined(&line.windows), line.request_ids, Shown { received, new, already_held, lateness })
+        }
+        None => (0, Vec::new(), Vec::new(), Shown::default()),
     };
     let run = closed.run.run_id.clone();
-    let proof = |window| Proof { run: run.clone(), window, key: key.to_owned(), line: number };
-    Outcome { intended, fault, proofs: windows.into_iter().map(proof).collect(), request_ids, run }
+    let proof = |window| Proof { run: run.clone(), window, key: key.to_owned(), line: number, receipts: Vec::new() };
+    Outcome { intended, fault, proofs: windows.into_iter().map(proof).collect(), request_ids, shown, run }
 }
 
 /// Intervals and gaps of a range.

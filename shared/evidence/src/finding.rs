@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::verify::Kept;
+
 /// How many findings of one code are kept. An archive broken everywhere is told by the first thousand of a kind; the rest
 /// are counted, so that memory is bounded for any input.
 pub const MAX_FINDINGS_PER_CODE: u64 = 1_000;
@@ -53,6 +55,10 @@ codes! {
     ForeignTenant = "foreign-tenant", Integrity;
     /// A key that is not of the layout.
     UnknownKey = "unknown-key", Integrity;
+    /// The store holds more than one version of what is put once.
+    SecondVersion = "second-version", Integrity;
+    /// The store holds a delete marker for what is put once.
+    DeleteMarker = "delete-marker", Integrity;
 
     /// A log's segments are not numbered 1, 2, 3 and so on.
     SegmentGap = "segment-gap", Integrity;
@@ -228,6 +234,25 @@ pub struct Numbers {
     pub quarantined_pages: u64,
 }
 
+impl Numbers {
+    /// Adds what was counted of a part; the tenant and the ledger's head are of no part.
+    fn absorb(&mut self, part: Self) {
+        self.ledger_entries += part.ledger_entries;
+        self.runs += part.runs;
+        self.closed_runs += part.closed_runs;
+        self.run_files += part.run_files;
+        self.users += part.users;
+        self.segments += part.segments;
+        self.segments_unread += part.segments_unread;
+        self.lines += part.lines;
+        self.receipt_new = self.receipt_new.saturating_add(part.receipt_new);
+        self.orphans += part.orphans;
+        self.late_receipts += part.late_receipts;
+        self.attempts_lost += part.attempts_lost;
+        self.quarantined_pages += part.quarantined_pages;
+    }
+}
+
 /// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
@@ -237,6 +262,8 @@ pub struct Verdict {
     pub suppressed: BTreeMap<String, u64>,
     /// What was read.
     pub numbers: Numbers,
+    /// What the store says of versions and locks; nothing of a folder.
+    pub kept: Option<Kept>,
     #[serde(skip)]
     counts: BTreeMap<Code, u64>,
 }
@@ -260,6 +287,22 @@ impl Verdict {
     /// How many times the code was found.
     pub fn count(&self, code: Code) -> u64 {
         self.counts.get(&code).copied().unwrap_or(0)
+    }
+
+    /// Takes over what was found of a part.
+    pub(crate) fn absorb(&mut self, part: Self) {
+        let mut left = part.counts;
+        for finding in part.findings {
+            if let Some(count) = left.get_mut(&finding.code) {
+                *count -= 1;
+            }
+            self.add(finding.code, &finding.key, finding.sentence);
+        }
+        for (code, count) in left.into_iter().filter(|(_, count)| *count > 0) {
+            *self.counts.entry(code).or_insert(0) += count;
+            *self.suppressed.entry(code.as_str().to_owned()).or_insert(0) += count;
+        }
+        self.numbers.absorb(part.numbers);
     }
 
     pub(crate) fn add(&mut self, code: Code, key: &str, sentence: impl Into<String>) {
@@ -294,5 +337,12 @@ mod tests {
         assert_eq!(verdict.suppressed["line-invalid"], 5);
         assert_eq!(verdict.notes().count(), 1);
         assert!(!verdict.is_intact());
+        // Parts come to the same as the whole.
+        let mut whole = Verdict::default();
+        whole.add(Code::LineInvalid, "k", "s");
+        whole.absorb(verdict);
+        assert_eq!(whole.count(Code::LineInvalid), MAX_FINDINGS_PER_CODE + 6);
+        assert_eq!(whole.suppressed["line-invalid"], 6);
+        assert_eq!((whole.findings.len() as u64, whole.count(Code::Orphan)), (MAX_FINDINGS_PER_CODE + 1, 1));
     }
 }

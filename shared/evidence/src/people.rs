@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::archive::{self, ReadError};
-use crate::form::Run;
+use crate::form::{RosterLine, Run};
+use crate::parallel::in_order;
 use crate::source::Source;
 
 /// The names of a person from one roster to another.
@@ -95,19 +96,24 @@ impl People {
 /// Everybody on the rosters of all runs, closed or not.
 pub fn people(source: &dyn Source) -> Result<People, ReadError> {
     let mut people = People::default();
-    for run in archive::begun(source)? {
+    let read = |run: &Run| {
+        let mut roster = Vec::new();
+        archive::for_each_on_roster(source, &run.run_id, |line| roster.push(line))?;
+        Ok::<_, ReadError>(roster)
+    };
+    in_order(&archive::begun(source)?, read, |run, roster| {
         let daily = run.kind == "daily" && run.asked.is_whole_tenant();
         if daily {
             people.daily_rosters += 1;
         }
-        add_roster(source, &mut people, &run, daily)?;
-    }
+        add_roster(&mut people, run, roster, daily);
+    })?;
     Ok(people)
 }
 
-fn add_roster(source: &dyn Source, people: &mut People, run: &Run, daily: bool) -> Result<(), ReadError> {
+fn add_roster(people: &mut People, run: &Run, lines: Vec<RosterLine>, daily: bool) {
     let (at, roster) = (run.started_at, people.daily_rosters);
-    archive::for_each_on_roster(source, &run.run_id, |line| {
+    for line in lines {
         let licensed = line.why == "licensed" && line.excluded.as_deref() != Some("plan-disabled");
         let names = Names { upn: line.upn, display_name: line.display_name, mail: line.mail, since: at, until: at };
         let person = people.persons.entry(line.user_id.clone()).or_insert_with(|| Person {
@@ -130,5 +136,5 @@ fn add_roster(source: &dyn Source, people: &mut People, run: &Run, daily: bool) 
             }
             person.last_licensed = Some(roster);
         }
-    })
+    }
 }

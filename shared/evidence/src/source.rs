@@ -5,6 +5,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::keeping::Keeping;
+
 /// The largest object that is taken into memory. Segments end far below it, a roster of a million users too; what is
 /// larger was not put by the program.
 pub const MAX_OBJECT_BYTES: u64 = 512 * 1024 * 1024;
@@ -47,6 +49,11 @@ pub trait Source: Send + Sync {
 
     /// The object's bytes; `None` if there is none. A refusal is an error, never `None`.
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError>;
+
+    /// The store as one that keeps versions and locks, if it is one.
+    fn keeping(&self) -> Option<&dyn Keeping> {
+        None
+    }
 }
 
 /// An archive in a folder.

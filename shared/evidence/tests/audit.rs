@@ -89,8 +89,63 @@ fn explained_intervals_name_the_line_that_proves_them() {
     let report = audit(&sample(), &Request { explain: true, ..named(ADELE) }).unwrap();
     assert_line(
         &page(&report),
-        &format!("2026-11-20T01:00:00Z … 2026-11-24T01:00:00Z run {DAY_2}, runs/{DAY_2}/users.jsonl.zst line 1"),
+        &format!(
+            "2026-11-20T01:00:00Z … 2026-11-24T01:00:00Z run {DAY_2}, runs/{DAY_2}/users.jsonl.zst line 1, {} line 1",
+            receipt_key(DAY_2, &attempt(3), 1)
+        ),
     );
+    // A receipt that came after the close proves nothing.
+    let mut memory = sample();
+    let late = line(DAY_2, &attempt(9), ADELE, "exported", ("2026-11-20T01:00:00Z", "2026-11-24T01:00:00Z"), (0, 0));
+    memory.objects.insert(receipt_key(DAY_2, &attempt(9), 1), json_lines(&[late]));
+    let page = page(&audit(&memory, &Request { explain: true, ..named(ADELE) }).unwrap());
+    assert!(!page.contains(&attempt(9)), "{page}");
+}
+
+#[test]
+fn what_was_read_again_and_what_came_late_is_told() {
+    let mut builder = Builder::new();
+    let kept = |id: u32, created: &str| item(id, created).replace("\"id\"", "\"sessionId\":\"19:a\",\"id\"");
+    let days: [(&str, &str, Vec<String>, u64, serde_json::Value); 2] = [
+        ("2026-11-23", "2026-11-20T01:00:00Z", vec![kept(1, "2026-11-22T10:00:00Z")], 0, json!({"<=24": 1})),
+        (
+            "2026-11-24",
+            "2026-11-20T01:00:00Z",
+            vec![
+                // In time; late; another text of what was there.
+                kept(2, "2026-11-23T10:00:00Z"),
+                kept(3, "2026-11-22T23:00:00Z"),
+                kept(1, "2026-11-22T10:00:00Z").replace('}', ",\"edited\":true}"),
+            ],
+            1,
+            json!({"<=24": 1, "<=48": 2, ">168": 0}),
+        ),
+    ];
+    for (number, (date, from, items, held, lateness)) in (1..).zip(days) {
+        let mut run = Run { roster: vec![roster_line(ADELE, "adele@contoso.example", None)], ..Run::daily(date) };
+        let attempt = attempt(number);
+        let segment = builder.segment(ADELE, "2026-11", number, &run.id, &attempt, &items);
+        let window = (from, &*format!("{date}T01:00:00Z"));
+        let mut adele = line(&run.id, &attempt, ADELE, "exported", window, (items.len() as u64, held));
+        adele["segments"] = json!([segment]);
+        adele["lateness"] = lateness;
+        run.receipts = vec![(attempt, vec![adele])];
+        builder.close(&run);
+    }
+    let report = audit(&builder.memory, &named(ADELE)).unwrap();
+    assert_eq!(report.answer, Answer::NoOpenGap, "{:?}", report.integrity.findings);
+    let page = page(&report);
+    assert_line(
+        &page,
+        "re-reads what was read, at least 1 times each instant; all runs were shown 5 texts = 4 new + 1 held already",
+    );
+    assert_line(&page, "lateness new texts by hours from creation to reading: <=24 2, <=48 2, >168 0");
+    // Records of these archives were all fetched on the 24th at five.
+    assert_line(
+        &page,
+        "late 1 items found only when their time was read again, the latest 30 hours after its creation",
+    );
+    assert_eq!(serde_json::to_value(&report).unwrap()["users"][0]["items"]["late"], 1);
 }
 
 #[test]

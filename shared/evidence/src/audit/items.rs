@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive::ReadError;
 use crate::contents::for_each_item;
-use crate::coverage::Window;
+use crate::coverage::{ReadBefore, Window};
 use crate::record::members;
 use crate::source::Source;
 
@@ -26,10 +26,20 @@ pub struct Items {
     pub undated: u64,
     /// Texts created outside the range.
     pub outside: u64,
+    /// Items that an earlier run, though it had read their instant to its end, was not shown: they were found by reading
+    /// it again. Further texts of an item are none.
+    pub late: u64,
+    /// The most hours between the creation of such an item and its reading.
+    pub latest_hours: Option<i64>,
 }
 
 /// Reads a person's segments. What is damaged is left out: the verdict names it.
-pub(super) fn count(source: &dyn Source, keys: &[String], asked: Window) -> Result<Items, ReadError> {
+pub(super) fn count(
+    source: &dyn Source,
+    keys: &[String],
+    asked: Window,
+    before: &ReadBefore,
+) -> Result<Items, ReadError> {
     let mut items = Items::default();
     let mut texts: HashMap<[u8; 16], u64> = HashMap::new();
     for key in keys {
@@ -51,8 +61,16 @@ pub(super) fn count(source: &dyn Source, keys: &[String], asked: Window) -> Resu
                 Some(b"aiResponse") => items.answers += 1,
                 _ => {}
             }
+            let mut is_further = false;
             if let (Some(session), Some(id)) = (session, id) {
-                *texts.entry(key_of(&session, &id)).or_insert(0) += 1;
+                let count = texts.entry(key_of(&session, &id)).or_insert(0);
+                is_further = *count > 0;
+                *count += 1;
+            }
+            if !is_further && before.holds(record.run_id(), created) {
+                items.late += 1;
+                let hours = record.fetched_at.duration_since(created).as_hours();
+                items.latest_hours = items.latest_hours.max(Some(hours));
             }
         });
         if let Err(ReadError::Source(error)) = read {

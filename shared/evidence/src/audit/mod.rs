@@ -3,6 +3,7 @@
 //! It verifies the archive, resolves the people through the rosters, and asks for each what of the time was read. Every
 //! figure is derived from what lies in the archive; nothing is believed because a report says so.
 
+mod explain;
 mod items;
 mod text;
 
@@ -13,11 +14,11 @@ use serde::Serialize;
 
 use crate::archive::{self, Archive, ReadError};
 use crate::contents::logs;
-use crate::coverage::{Coverage, Window, cover, graph_said_so, histories};
+use crate::coverage::{Coverage, ReadBefore, Shown, Window, cover, graph_said_so, histories};
 use crate::finding::{Code, Verdict};
 use crate::people::{People, Person, people};
 use crate::source::Source;
-use crate::verify::{Expectation, verify};
+use crate::verify::{Expectation, Kept, verify};
 
 pub use items::Items;
 
@@ -37,6 +38,22 @@ pub const LIMITS: [&str; 5] = [
     "who typed: the record names the account and not the person",
 ];
 
+/// What this reader could not ask the store, and so does not prove.
+fn unseen(kept: &Kept) -> Vec<&'static str> {
+    let answers = [
+        (kept.versioning.is_some(), "whether the bucket keeps versions (s3:GetBucketVersioning is needed)"),
+        (
+            kept.versions.is_some() || kept.versioning == Some("never"),
+            "that nothing was replaced or deleted and put back (s3:ListBucketVersions is needed)",
+        ),
+        (
+            kept.locks.is_some(),
+            "how long nothing can be deleted (s3:GetObjectRetention and s3:GetObjectLegalHold are needed)",
+        ),
+    ];
+    answers.into_iter().filter(|(seen, _)| !seen).map(|(_, limit)| limit).collect()
+}
+
 /// Whom an audit is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whom {
@@ -55,7 +72,7 @@ pub struct Request {
     pub from: Option<Timestamp>,
     /// Until when; without it until the newest closed run's end.
     pub to: Option<Timestamp>,
-    /// Whether to list for each interval the runs, files and lines that prove it.
+    /// Whether to list for each interval the runs, and the users file's and receipts' lines that prove it.
     pub explain: bool,
     /// A ledger entry's number and hash that was noted outside the archive.
     pub ledger_head: Option<(u64, String)>,
@@ -136,6 +153,8 @@ pub struct UserAudit {
     pub person: Person,
     /// What was read.
     pub coverage: Coverage,
+    /// What Graph showed, again and again.
+    pub shown: Shown,
     /// What the archive holds.
     pub items: Items,
 }
@@ -182,7 +201,7 @@ pub struct AuditReport {
     /// What was verified, and what was found.
     pub integrity: Verdict,
     /// What is not proven.
-    pub limits: [&'static str; 5],
+    pub limits: Vec<&'static str>,
     #[serde(skip)]
     explain: bool,
 }
@@ -242,10 +261,14 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
             report.summary.with_healed_gap += u64::from(!open && !coverage.gaps.is_empty());
             if !all || (open && report.users.len() < MAX_LISTED) {
                 let keys = logs.get(&person.user_id).map(Vec::as_slice).unwrap_or_default();
-                let items = items::count(source, keys, asked_of)?;
-                report.users.push(UserAudit { person: (*person).clone(), coverage, items });
+                let items = items::count(source, keys, asked_of, &ReadBefore::of(outcomes))?;
+                let shown = Shown::of(outcomes);
+                report.users.push(UserAudit { person: (*person).clone(), coverage, shown, items });
             }
         }
+    }
+    if request.explain {
+        explain::name_receipts(source, &archive, &mut report.users)?;
     }
     if report.answer == Answer::NoOpenGap && report.summary.with_open_gap > 0 {
         report.answer = Answer::OpenGap;
@@ -267,6 +290,7 @@ fn damaged(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditE
 }
 
 fn report(request: &Request, tenant_id: String, asked: Window, all: bool, integrity: Verdict) -> AuditReport {
+    let unseen = integrity.kept.as_ref().map(unseen).unwrap_or_default();
     AuditReport {
         answer: if integrity.is_intact() { Answer::NoOpenGap } else { Answer::IntegrityFailure },
         tenant_id,
@@ -279,7 +303,7 @@ fn report(request: &Request, tenant_id: String, asked: Window, all: bool, integr
         users: Vec::new(),
         summary: Summary::default(),
         integrity,
-        limits: LIMITS,
+        limits: [&LIMITS[..], &unseen].concat(),
         explain: request.explain,
     }
 }

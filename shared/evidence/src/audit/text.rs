@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use super::{Answer, AuditReport, UserAudit};
-use crate::coverage::{Gap, Interval, Window};
+use super::{Answer, AuditReport, Items, UserAudit};
+use crate::coverage::{Gap, Interval, Proof, Shown, Window};
 use crate::people::{Names, Person};
+use crate::verify::{Kept, Versions};
 
 /// How many findings the page lists; the JSON form has the others.
 const MAX_FINDINGS: usize = 20;
@@ -33,7 +34,7 @@ impl AuditReport {
         }
         self.write_integrity(page)?;
         let mut label = "not proven";
-        for (number, limit) in (1..).zip(self.limits) {
+        for (number, limit) in (1..).zip(&self.limits) {
             entry(page, label, &format!("{number} {limit}"))?;
             label = "";
         }
@@ -77,16 +78,16 @@ impl AuditReport {
         if self.explain {
             let mut label = "explained";
             for proof in coverage.intervals.iter().flat_map(|interval| &interval.proofs) {
-                entry(
-                    page,
-                    label,
-                    &format!("{}    run {}, {} line {}", range(proof.window), proof.run, proof.key, proof.line),
-                )?;
+                let Proof { window, run, key, line, receipts } = proof;
+                let receipts: String =
+                    receipts.iter().map(|at| format!(", {} line {}", clean(&at.key), at.line)).collect();
+                entry(page, label, &format!("{}    run {run}, {key} line {line}{receipts}", range(*window)))?;
                 label = "";
             }
         }
         let (open, gaps) = (coverage.open().count(), coverage.gaps.len());
         entry(page, "gaps", &format!("{open} open, {} read by a later run", gaps - open))?;
+        write_rereads(page, user)?;
         let items = &user.items;
         let others = items.texts.saturating_sub(items.prompts + items.answers);
         let contents = format!(
@@ -116,6 +117,21 @@ impl AuditReport {
         entry(page, "", &unavailable)
     }
 
+    fn locks_text(&self, kept: &Kept) -> String {
+        let Some(locks) = &kept.locks else { return "may not be seen".to_owned() };
+        let retained: u64 = locks.retained.values().sum();
+        let mut text = format!("{retained} of the {} objects read are under a retention", locks.objects);
+        for (mode, count) in &locks.retained {
+            let _ = write!(text, ", {count} {}", clean(mode));
+        }
+        if let Some(until) = locks.earliest {
+            let past = if until <= self.read_at { ", which is over" } else { "" };
+            let _ = write!(text, ", the earliest until {until}{past}");
+        }
+        let _ = write!(text, "; {} under a legal hold; {} under neither", locks.legal_holds, locks.without);
+        text
+    }
+
     fn write_integrity(&self, page: &mut String) -> fmt::Result {
         let numbers = &self.integrity.numbers;
         let head = match &numbers.ledger_head {
@@ -139,6 +155,10 @@ impl AuditReport {
             numbers.orphans, numbers.late_receipts, numbers.attempts_lost, numbers.quarantined_pages
         );
         entry(page, "", &notes)?;
+        if let Some(kept) = &self.integrity.kept {
+            entry(page, "", &format!("versions: {}", versions_text(kept)))?;
+            entry(page, "", &format!("locks: {}", self.locks_text(kept)))?;
+        }
         let broken: Vec<_> = self.integrity.integrity().collect();
         entry(page, "", &format!("{} promises found broken", broken.len()))?;
         for finding in broken.iter().take(MAX_FINDINGS) {
@@ -148,6 +168,50 @@ impl AuditReport {
             entry(page, "", &format!("! and {} more, see the JSON form", broken.len() - MAX_FINDINGS))?;
         }
         Ok(())
+    }
+}
+
+fn write_rereads(page: &mut String, user: &UserAudit) -> fmt::Result {
+    let Shown { received, new, already_held, lateness } = &user.shown;
+    let least = user.coverage.intervals.iter().map(|interval| interval.least_reads).min().unwrap_or(0);
+    let text = format!(
+        "what was read, at least {least} times each instant; all runs were shown {received} texts = {new} new + \
+         {already_held} held already"
+    );
+    entry(page, "re-reads", &text)?;
+    if !lateness.is_empty() {
+        let mut hours: Vec<(u64, &String, u64)> =
+            lateness.iter().map(|(name, count)| (bound(name), name, *count)).collect();
+        hours.sort_unstable();
+        let hours: Vec<String> = hours.iter().map(|(_, name, count)| format!("{} {count}", clean(name))).collect();
+        entry(page, "lateness", &format!("new texts by hours from creation to reading: {}", hours.join(", ")))?;
+    }
+    let Items { late, latest_hours, .. } = user.items;
+    let latest =
+        latest_hours.map_or_else(String::new, |hours| format!(", the latest {hours} hours after its creation"));
+    entry(page, "late", &format!("{late} items found only when their time was read again{latest}"))
+}
+
+/// `<=24` is before `<=168`, and `>168` after all.
+fn bound(name: &str) -> u64 {
+    let bound = name.strip_prefix("<=").and_then(|hours| hours.parse().ok());
+    bound.unwrap_or(u64::MAX)
+}
+
+fn versions_text(kept: &Kept) -> String {
+    let state = match kept.versioning {
+        Some("never") => {
+            return "the bucket is not versioned: what was replaced or deleted left no trace in it".to_owned();
+        }
+        Some("suspended") => "versioning is suspended: what is replaced or deleted now leaves no trace",
+        Some(_) => "versioning is enabled",
+        None => "whether the bucket keeps versions may not be seen",
+    };
+    match &kept.versions {
+        None => format!("{state}; the versions may not be seen"),
+        Some(Versions { keys, with_more, deleted }) => format!(
+            "{state}; of {keys} objects outside state/ {with_more} have a second version, {deleted} a delete marker"
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Check, FileFact, first_gap};
+use super::{Check, FileFact, RunCheck, first_gap};
 use crate::decode;
 use crate::finding::Code;
 use crate::form::LedgerEntry;
@@ -16,23 +16,27 @@ impl Check<'_> {
         if let Some(number) = first_gap(keys.keys())
             && let Some(key) = keys.values().next_back()
         {
-            self.verdict.add(Code::LedgerGap, key, format!("the ledger has no entry {number}, and later ones"));
+            self.found.verdict.add(Code::LedgerGap, key, format!("the ledger has no entry {number}, and later ones"));
         }
         let mut before: Option<(u64, String)> = None;
         let mut runs: HashSet<String> = HashSet::new();
         let mut head_found = self.expectation.ledger_head.is_none();
         for (number, key) in keys {
             let Some(bytes) = self.source.read(&key)? else {
-                self.verdict.add(Code::LedgerGap, &key, "was listed and is not there any more");
+                self.found.verdict.add(Code::LedgerGap, &key, "was listed and is not there any more");
                 continue;
             };
             let sha256 = decode::sha256(&bytes);
             head_found |= self.expectation.ledger_head.as_ref() == Some(&(number, sha256.clone()));
             let entry = decode::value::<LedgerEntry>(&bytes);
             match &entry {
-                Err(error) => self.verdict.add(Code::LedgerInvalid, &key, error.to_string()),
+                Err(error) => self.found.verdict.add(Code::LedgerInvalid, &key, error.to_string()),
                 Ok(entry) if entry.n != number || !layout::is_run_id(&entry.run_id) => {
-                    self.verdict.add(Code::LedgerInvalid, &key, "has another number than its key, or no valid run id");
+                    self.found.verdict.add(
+                        Code::LedgerInvalid,
+                        &key,
+                        "has another number than its key, or no valid run id",
+                    );
                 }
                 Ok(entry) => {
                     let linked = match &before {
@@ -41,10 +45,14 @@ impl Check<'_> {
                         Some((last, hash)) => last + 1 != number || entry.previous.as_ref() == Some(hash),
                     };
                     if !linked {
-                        self.verdict.add(Code::LedgerLink, &key, "does not name the hash of the entry before it");
+                        self.found.verdict.add(Code::LedgerLink, &key, "does not name the hash of the entry before it");
                     }
                     if !runs.insert(entry.run_id.clone()) {
-                        self.verdict.add(Code::LedgerRunTwice, &key, "names a run that an entry before it closed");
+                        self.found.verdict.add(
+                            Code::LedgerRunTwice,
+                            &key,
+                            "names a run that an entry before it closed",
+                        );
                     }
                 }
             }
@@ -55,16 +63,18 @@ impl Check<'_> {
         }
         if !head_found && let Some((number, _)) = &self.expectation.ledger_head {
             let sentence = format!("entry {number} is not there with the hash that was noted outside");
-            self.verdict.add(Code::LedgerHead, "ledger/", sentence);
+            self.found.verdict.add(Code::LedgerHead, "ledger/", sentence);
         }
-        self.verdict.numbers.ledger_entries = self.inventory.ledger.len() as u64;
-        self.verdict.numbers.ledger_head = before;
+        self.found.verdict.numbers.ledger_entries = self.inventory.ledger.len() as u64;
+        self.found.verdict.numbers.ledger_head = before;
         Ok(())
     }
+}
 
+impl RunCheck<'_, '_> {
     /// Compares the files that an entry names with those that lie there, and with those that a closed run has.
     pub(super) fn check_entry(&mut self, key: &str, entry: &LedgerEntry, files: &BTreeMap<String, FileFact>) {
-        let verdict = &mut self.verdict;
+        let verdict = &mut self.found.verdict;
         let mut seen = HashSet::new();
         for file in &entry.files {
             let own = match layout::parse(&file.key) {

@@ -1,6 +1,6 @@
 //! The logs: numbers, lines, owners, months, and no item twice.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -8,8 +8,9 @@ use super::{Check, Fact, first_gap};
 use crate::decode::{self, MAX_DECODED_BYTES};
 use crate::finding::{Code, Verdict};
 use crate::layout;
+use crate::parallel::in_order;
 use crate::record::{self, Record};
-use crate::source::SourceError;
+use crate::source::{Source, SourceError};
 
 /// The hash of an item, cut to the 128 bits that the format asks of whoever compares items.
 type ItemHash = [u8; 16];
@@ -29,38 +30,63 @@ struct Place<'a> {
 }
 
 impl Check<'_> {
-    /// Reads every log, one user at a time, one segment at a time.
+    /// Reads every log, a few users at a time, of each user one segment at a time.
     pub(super) fn read_logs(&mut self) -> Result<(), SourceError> {
         let inventory = &self.inventory;
         let started: HashSet<&str> = inventory.runs.keys().map(String::as_str).collect();
-        self.verdict.numbers.users = inventory.segments.len() as u64;
-        for (user, months) in &inventory.segments {
-            let wanted = self.expectation.users.as_ref().is_none_or(|users| users.contains(user));
-            let mut held: HashSet<ItemHash> = HashSet::new();
-            for (month, log) in months {
-                if let Some(number) = first_gap(log.keys())
-                    && let Some(key) = log.values().next_back()
-                {
-                    let sentence = format!("the log has no segment {number}, and later ones");
-                    self.verdict.add(Code::SegmentGap, key, sentence);
-                }
-                for key in log.values() {
-                    if !wanted {
-                        self.verdict.numbers.segments_unread += 1;
-                        continue;
-                    }
-                    // An object that vanishes between the listing and the reading is as missing as one never listed.
-                    let Some(bytes) = self.source.read(key)? else {
-                        self.verdict.add(Code::SegmentGap, key, "was listed and is not there any more");
-                        continue;
-                    };
-                    let place = Place { key, tenant: &inventory.tenant, user, month };
-                    let fact = read_segment(&mut self.verdict, &place, &bytes, &started, &mut held);
-                    self.facts.insert(key.clone(), fact);
-                }
+        let users: Vec<(&String, &Months)> = inventory.segments.iter().collect();
+        let (verdict, facts) = (&mut self.found.verdict, &mut self.facts);
+        verdict.numbers.users = users.len() as u64;
+        let (source, expectation) = (self.source, self.expectation);
+        let read = |(user, months): &(&String, &Months)| {
+            let log = Log { source, tenant: &inventory.tenant, user, wanted: expectation.wants(user) };
+            log.read(months, &started)
+        };
+        in_order(&users, read, |_, (of_user, facts_of_user)| {
+            verdict.absorb(of_user);
+            facts.extend(facts_of_user);
+        })
+    }
+}
+
+/// A user's months, each by number.
+type Months = BTreeMap<String, BTreeMap<u64, String>>;
+
+/// The logs of a user.
+struct Log<'a> {
+    source: &'a dyn Source,
+    tenant: &'a str,
+    user: &'a str,
+    wanted: bool,
+}
+
+impl Log<'_> {
+    fn read(&self, months: &Months, started: &HashSet<&str>) -> Result<(Verdict, Vec<(String, Fact)>), SourceError> {
+        let mut verdict = Verdict::default();
+        let mut facts = Vec::new();
+        let mut held: HashSet<ItemHash> = HashSet::new();
+        for (month, log) in months {
+            if let Some(number) = first_gap(log.keys())
+                && let Some(key) = log.values().next_back()
+            {
+                let sentence = format!("the log has no segment {number}, and later ones");
+                verdict.add(Code::SegmentGap, key, sentence);
+            }
+            if !self.wanted {
+                verdict.numbers.segments_unread += log.len() as u64;
+                continue;
+            }
+            for key in log.values() {
+                // An object that vanishes between the listing and the reading is as missing as one never listed.
+                let Some(bytes) = self.source.read(key)? else {
+                    verdict.add(Code::SegmentGap, key, "was listed and is not there any more");
+                    continue;
+                };
+                let place = Place { key, tenant: self.tenant, user: self.user, month };
+                facts.push((key.clone(), read_segment(&mut verdict, &place, &bytes, started, &mut held)));
             }
         }
-        Ok(())
+        Ok((verdict, facts))
     }
 }
 

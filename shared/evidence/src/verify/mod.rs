@@ -2,9 +2,11 @@
 //!
 //! One listing, then four passes: the ledger says which runs are closed and by which files; the logs are read segment by
 //! segment, and what a receipt could say of each is kept; each run is checked against its own files, the ledger and the
-//! segments it names; what no receipt names is listed at the end. Memory holds the listing, a few words per segment, the
-//! hashes of one user's items and the lines of one run.
+//! segments it names; what no receipt names is listed at the end. Users and runs are independent of each other, so a few
+//! are read at once. Memory holds the listing, a few words per segment, the hashes of a few users' items and the lines of a
+//! few runs.
 
+mod kept;
 mod ledger;
 mod logs;
 mod report;
@@ -20,6 +22,9 @@ use crate::finding::{Code, Verdict};
 use crate::form::{self, FORMAT, LedgerEntry};
 use crate::layout::{self, ARCHIVE, Key, RunFile};
 use crate::source::{Source, SourceError};
+use crate::unite::joined;
+
+pub use kept::{Kept, Locks, Versions};
 
 /// What is known outside the archive.
 #[derive(Debug, Clone, Default)]
@@ -32,22 +37,25 @@ pub struct Expectation {
     pub users: Option<BTreeSet<String>>,
 }
 
+impl Expectation {
+    fn wants(&self, user: &str) -> bool {
+        self.users.as_ref().is_none_or(|users| users.contains(user))
+    }
+}
+
 /// Verifies the archive. An error is a source that cannot be read; whatever is wrong with what was read is a finding.
 pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict, SourceError> {
     let mut check = Check {
         source,
         expectation,
-        verdict: Verdict::default(),
         inventory: Inventory::default(),
         ledger: Vec::new(),
         facts: BTreeMap::new(),
         pages: BTreeMap::new(),
-        named: HashSet::new(),
-        read: HashMap::new(),
-        claimed: BTreeMap::new(),
+        found: Found::default(),
     };
     if !check.take_inventory()? {
-        return Ok(check.verdict);
+        return Ok(check.found.verdict);
     }
     check.read_ledger()?;
     check.read_logs()?;
@@ -55,7 +63,8 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
     check.check_runs()?;
     check.list_orphans();
     check.compare_coverage();
-    Ok(check.verdict)
+    check.ask_store()?;
+    Ok(check.found.verdict)
 }
 
 /// The keys of the archive's tenant, by what they name.
@@ -97,12 +106,18 @@ struct FileFact {
 struct Check<'s> {
     source: &'s dyn Source,
     expectation: &'s Expectation,
-    verdict: Verdict,
     inventory: Inventory,
     ledger: Vec<(String, LedgerEntry)>,
     facts: BTreeMap<String, Fact>,
     /// The hash of each quarantined page as stored.
     pages: BTreeMap<String, String>,
+    found: Found,
+}
+
+/// What is found of runs, each by itself and then of all.
+#[derive(Debug, Default)]
+struct Found {
+    verdict: Verdict,
     /// Segments that any receipt names.
     named: HashSet<String>,
     /// By user: the windows of all receipts, joined.
@@ -111,10 +126,37 @@ struct Check<'s> {
     claimed: BTreeMap<String, (Vec<Window>, String)>,
 }
 
+impl Found {
+    fn add(&mut self, more: Self) {
+        self.verdict.absorb(more.verdict);
+        self.named.extend(more.named);
+        for (user, windows) in more.read {
+            add_windows(self.read.entry(user).or_default(), &windows);
+        }
+        for (user, (windows, run)) in more.claimed {
+            let (claimed, last) = self.claimed.entry(user).or_default();
+            add_windows(claimed, &windows);
+            *last = run;
+        }
+    }
+}
+
+/// Adds windows to some that are sorted and joined, and keeps them so: a user has few, however many runs there are.
+fn add_windows(windows: &mut Vec<Window>, more: &[Window]) {
+    windows.extend(more);
+    *windows = joined(windows);
+}
+
+/// The check of one run, which knows what the whole check knows by then.
+struct RunCheck<'c, 's> {
+    check: &'c Check<'s>,
+    found: Found,
+}
+
 impl Check<'_> {
     /// Reads `archive.json` and sorts the keys; false if this is no archive that can be checked.
     fn take_inventory(&mut self) -> Result<bool, SourceError> {
-        let verdict = &mut self.verdict;
+        let verdict = &mut self.found.verdict;
         let keys = self.source.list("")?;
         let mut tenant = None;
         match self.source.read(ARCHIVE)? {
@@ -166,14 +208,16 @@ impl Check<'_> {
     /// Every page in quarantine is the one that its key names.
     fn read_quarantine(&mut self) -> Result<(), SourceError> {
         for (key, named) in &self.inventory.quarantine {
-            self.verdict.numbers.quarantined_pages += 1;
-            self.verdict.add(Code::Quarantined, key, "is a page that did not parse, kept as it came");
+            self.found.verdict.numbers.quarantined_pages += 1;
+            self.found.verdict.add(Code::Quarantined, key, "is a page that did not parse, kept as it came");
             let Some(bytes) = self.source.read(key)? else { continue };
             self.pages.insert(key.clone(), decode::sha256(&bytes));
             match decode::decoded_sha256(&bytes) {
                 Ok(sha256) if sha256 == *named => {}
-                Ok(_) => self.verdict.add(Code::QuarantineHash, key, "decodes to another page than its key names"),
-                Err(error) => self.verdict.add(Code::QuarantineHash, key, error.to_string()),
+                Ok(_) => {
+                    self.found.verdict.add(Code::QuarantineHash, key, "decodes to another page than its key names")
+                }
+                Err(error) => self.found.verdict.add(Code::QuarantineHash, key, error.to_string()),
             }
         }
         Ok(())
@@ -181,14 +225,14 @@ impl Check<'_> {
 
     /// Coverage is a claim; only windows read to their end prove it.
     fn compare_coverage(&mut self) {
-        for (user, (claimed, run)) in &self.claimed {
-            let read = self.read.get(user).map(Vec::as_slice).unwrap_or_default();
+        for (user, (claimed, run)) in &self.found.claimed {
+            let read = self.found.read.get(user).map(Vec::as_slice).unwrap_or_default();
             for window in claimed.iter().flat_map(|claim| claim.without(read)) {
                 let sentence = format!(
                     "has {user} as covered from {} to {}, which no receipt's window holds",
                     window.from, window.to
                 );
-                self.verdict.add(Code::CoverageUnproven, &RunFile::Users.key(run), sentence);
+                self.found.verdict.add(Code::CoverageUnproven, &RunFile::Users.key(run), sentence);
             }
         }
     }
@@ -197,9 +241,9 @@ impl Check<'_> {
     fn list_orphans(&mut self) {
         let closed: HashSet<&str> = self.ledger.iter().map(|(_, entry)| entry.run_id.as_str()).collect();
         for (key, fact) in &self.facts {
-            if !self.named.contains(key) && closed.contains(fact.run.as_str()) {
-                self.verdict.numbers.orphans += 1;
-                self.verdict.add(
+            if !self.found.named.contains(key) && closed.contains(fact.run.as_str()) {
+                self.found.verdict.numbers.orphans += 1;
+                self.found.verdict.add(
                     Code::Orphan,
                     key,
                     "is named by no receipt: its attempt was lost, its data is complete",

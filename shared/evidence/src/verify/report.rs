@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Check;
+use super::RunCheck;
 use super::run::RunView;
 use crate::finding::Code;
 use crate::form::{Counts, Line, Report, ReportInteractions, ReportRequests, ReportUsers};
@@ -91,11 +91,11 @@ impl Computed {
     }
 }
 
-impl Check<'_> {
-    pub(super) fn check_report(&mut self, view: &RunView, lines: &[Line], report: &Report, wrote: &BTreeSet<String>) {
+impl RunCheck<'_, '_> {
+    pub(super) fn check_report(&mut self, view: &RunView, lines: &[Line], report: &Report, wrote: &BTreeSet<&str>) {
         let key = RunFile::Report.key(&view.id);
         let computed = compute(view, lines);
-        let verdict = &mut self.verdict;
+        let verdict = &mut self.found.verdict;
         let kind = view.run.as_ref().map(|run| run.kind.as_str());
         if report.run_id != view.id || kind.is_some_and(|kind| kind != report.kind) {
             verdict.add(Code::RunMismatch, &key, "names another run or kind");
@@ -149,7 +149,7 @@ impl Check<'_> {
         view: &RunView,
         lines: &[Line],
         report: &Report,
-        wrote: &BTreeSet<String>,
+        wrote: &BTreeSet<&str>,
         computed: &Computed,
         key: &str,
     ) {
@@ -163,7 +163,7 @@ impl Check<'_> {
         if without_zeros(&report.lateness) != without_zeros(&computed.lateness) {
             members.push("lateness");
         }
-        if let Some(start) = self.expectation.history_start {
+        if let Some(start) = self.check.expectation.history_start {
             let remaining = lines.iter().filter(|line| line.covered_from.is_some_and(|from| from > start)).count();
             if report.history_remaining != remaining as u64 {
                 members.push("history_remaining");
@@ -174,30 +174,31 @@ impl Check<'_> {
         }
         if !members.is_empty() {
             let sentence = format!("{} do not follow from the run's other files", members.join(", "));
-            self.verdict.add(Code::ReportNumbers, key, sentence);
+            self.found.verdict.add(Code::ReportNumbers, key, sentence);
         }
     }
 
     /// Segments may land after the close, so what lies there now is only the most that the report can know, and what the
     /// receipts name the least. Where a segment is missing, damaged or unread, neither is known.
-    fn can_have_lost(&self, view: &RunView, lines: &[Line], lost: u64, wrote: &BTreeSet<String>) -> bool {
+    fn can_have_lost(&self, view: &RunView, lines: &[Line], lost: u64, wrote: &BTreeSet<&str>) -> bool {
         let mut least = BTreeSet::new();
         for segment in lines.iter().flat_map(|line| &line.segments) {
-            match self.facts.get(&segment.key) {
+            match self.check.facts.get(&segment.key) {
                 Some(fact) if fact.lines.is_some_and(|lines| lines > 0) => least.insert(fact.attempt.as_str()),
                 _ => return true,
             };
         }
         least.retain(|attempt| !view.attempts.contains(*attempt));
-        let most = wrote.iter().filter(|attempt| !view.attempts.contains(*attempt)).count().max(least.len());
+        let most = wrote.iter().filter(|attempt| !view.attempts.contains(**attempt)).count().max(least.len());
         (least.len() as u64..=most as u64).contains(&lost)
     }
 
     fn count_new(&mut self, lines: &[Line]) {
-        let wanted = |user: &str| self.expectation.users.as_ref().is_none_or(|users| users.contains(user));
-        let new =
-            lines.iter().filter(|line| wanted(&line.user_id)).fold(0_u64, |sum, line| sum.saturating_add(line.new));
-        let numbers = &mut self.verdict.numbers;
+        let new = lines
+            .iter()
+            .filter(|line| self.check.expectation.wants(&line.user_id))
+            .fold(0_u64, |sum, line| sum.saturating_add(line.new));
+        let numbers = &mut self.found.verdict.numbers;
         numbers.receipt_new = numbers.receipt_new.saturating_add(new);
     }
 }

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 
-use super::{Check, FileFact, RunKeys, invalid};
+use super::{Check, FileFact, Found, RunCheck, RunKeys, add_windows, invalid};
 use crate::coverage::Window;
 use crate::decode;
 use crate::finding::Code;
 use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run};
 use crate::layout::{self, Key, RunFile};
+use crate::parallel::in_order;
 use crate::source::SourceError;
-use crate::unite::{United, joined};
+use crate::unite::United;
 
 /// What of a run the checks of it need together.
 #[derive(Debug, Default)]
@@ -48,53 +49,61 @@ impl RunView {
     }
 }
 
-/// Adds windows to some that are sorted and joined, and keeps them so: a user has few, however many runs there are.
-fn add_windows(windows: &mut Vec<Window>, more: &[Window]) {
-    windows.extend(more);
-    *windows = joined(windows);
-}
-
 impl Check<'_> {
     pub(super) fn check_runs(&mut self) -> Result<(), SourceError> {
-        let runs = std::mem::take(&mut self.inventory.runs);
-        self.verdict.numbers.runs = runs.len() as u64;
-        let mut entries: HashMap<String, (String, LedgerEntry)> = HashMap::new();
+        let mut entries: HashMap<&str, (&str, &LedgerEntry)> = HashMap::new();
         for (key, entry) in &self.ledger {
-            entries.entry(entry.run_id.clone()).or_insert_with(|| (key.clone(), entry.clone()));
+            entries.entry(&entry.run_id).or_insert((key, entry));
         }
-        self.verdict.numbers.closed_runs = entries.len() as u64;
+        let mut attempts: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+        for fact in self.facts.values() {
+            attempts.entry(&fact.run).or_default().insert(&fact.attempt);
+        }
+        let runs: Vec<(&String, &RunKeys)> = self.inventory.runs.iter().collect();
+        let mut all = Found::default();
+        all.verdict.numbers.runs = runs.len() as u64;
+        all.verdict.numbers.closed_runs = entries.len() as u64;
+        let mut gone = RunCheck::of(self);
         for (run, (key, entry)) in &entries {
-            if !runs.contains_key(run) {
-                self.check_entry(key, entry, &BTreeMap::new());
+            if !self.inventory.runs.contains_key(*run) {
+                gone.check_entry(key, entry, &BTreeMap::new());
             }
         }
-        let mut attempts: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for fact in self.facts.values() {
-            attempts.entry(fact.run.clone()).or_default().insert(fact.attempt.clone());
-        }
-        for (run, keys) in &runs {
-            let entry = entries.get(run);
-            let wrote = attempts.remove(run).unwrap_or_default();
-            self.check_run(run, keys, entry.map(|(key, entry)| (key.as_str(), entry)), &wrote)?;
-        }
-        self.inventory.runs = runs;
+        all.add(gone.found);
+        let nothing = BTreeSet::new();
+        let check = |(run, keys): &(&String, &RunKeys)| {
+            let mut one = RunCheck::of(self);
+            let wrote = attempts.get(run.as_str()).unwrap_or(&nothing);
+            one.check_run(run, keys, entries.get(run.as_str()).copied(), wrote)?;
+            Ok(one.found)
+        };
+        in_order(&runs, check, |_, found| all.add(found))?;
+        self.found.add(all);
         Ok(())
     }
+}
 
+impl<'c, 's> RunCheck<'c, 's> {
+    fn of(check: &'c Check<'s>) -> Self {
+        Self { check, found: Found::default() }
+    }
+}
+
+impl RunCheck<'_, '_> {
     fn check_run(
         &mut self,
         id: &str,
         keys: &RunKeys,
         entry: Option<(&str, &LedgerEntry)>,
-        wrote: &BTreeSet<String>,
+        wrote: &BTreeSet<&str>,
     ) -> Result<(), SourceError> {
         let mut view = RunView { id: id.to_owned(), closed: entry.is_some(), ..RunView::default() };
         self.check_order(id, keys, entry.is_some());
         self.read_roster(&mut view, keys)?;
         let run_key = RunFile::Run.key(id);
         if let Some(run) = self.read_value::<Run>(&mut view, keys, RunFile::Run)? {
-            if run.format != FORMAT || run.run_id != id || run.tenant_id != self.inventory.tenant {
-                self.verdict.add(Code::RunMismatch, &run_key, "names another format, run or tenant");
+            if run.format != FORMAT || run.run_id != id || run.tenant_id != self.check.inventory.tenant {
+                self.found.verdict.add(Code::RunMismatch, &run_key, "names another format, run or tenant");
             }
             self.check_roster_counts(&view, &run, &run_key);
             view.run = Some(run);
@@ -112,21 +121,24 @@ impl Check<'_> {
         {
             self.check_report(&view, lines, &report, wrote);
         }
-        let lost =
-            wrote.iter().filter(|attempt| !view.attempts.contains(*attempt) && !view.late_attempts.contains(*attempt));
+        let lost = wrote
+            .iter()
+            .filter(|attempt| !view.attempts.contains(**attempt) && !view.late_attempts.contains(**attempt));
         let lost = lost.count() as u64;
         match entry {
             Some((key, entry)) => {
                 self.check_entry(key, entry, &view.files);
-                self.verdict.numbers.attempts_lost += lost;
+                self.found.verdict.numbers.attempts_lost += lost;
                 if lost > 0 {
                     let sentence = format!("{lost} attempts wrote segments and left no receipt");
-                    self.verdict.add(Code::AttemptsLost, &format!("runs/{id}/"), sentence);
+                    self.found.verdict.add(Code::AttemptsLost, &format!("runs/{id}/"), sentence);
                 }
             }
-            None => {
-                self.verdict.add(Code::RunOpen, &format!("runs/{id}/"), "is not closed: no ledger entry names it yet")
-            }
+            None => self.found.verdict.add(
+                Code::RunOpen,
+                &format!("runs/{id}/"),
+                "is not closed: no ledger entry names it yet",
+            ),
         }
         Ok(())
     }
@@ -137,7 +149,11 @@ impl Check<'_> {
         let last = last.max((!keys.receipts.is_empty()).then_some(RunFile::Run));
         for file in RunFile::ALL {
             if Some(file) <= last && !keys.files.contains(&file) {
-                self.verdict.add(Code::RunFileMissing, &file.key(id), "is not there, though files put after it are");
+                self.found.verdict.add(
+                    Code::RunFileMissing,
+                    &file.key(id),
+                    "is not there, though files put after it are",
+                );
             }
         }
     }
@@ -149,7 +165,7 @@ impl Check<'_> {
         key: &str,
         parse: impl FnOnce(&[u8]) -> Result<(Option<u64>, T), decode::DecodeError>,
     ) -> Result<Option<T>, SourceError> {
-        let Some(bytes) = self.source.read(key)? else { return Ok(None) };
+        let Some(bytes) = self.check.source.read(key)? else { return Ok(None) };
         let mut fact = FileFact { sha256: decode::sha256(&bytes), bytes: bytes.len() as u64, lines: None };
         let parsed = match parse(&bytes) {
             Ok((lines, value)) => {
@@ -157,7 +173,7 @@ impl Check<'_> {
                 Some(value)
             }
             Err(error) => {
-                self.verdict.add(Code::RunFileInvalid, key, invalid(error));
+                self.found.verdict.add(Code::RunFileInvalid, key, invalid(error));
                 None
             }
         };
@@ -201,7 +217,7 @@ impl Check<'_> {
         })?;
         for number in faults {
             let sentence = format!("line {number} repeats a user, or is neither planned nor excluded with a reason");
-            self.verdict.add(Code::RosterLine, &key, sentence);
+            self.found.verdict.add(Code::RosterLine, &key, sentence);
         }
         (view.roster, view.excluded, view.leavers) = (roster, excluded, leavers);
         Ok(())
@@ -219,7 +235,7 @@ impl Check<'_> {
                 run.planned,
                 view.planned()
             );
-            self.verdict.add(Code::RosterCounts, key, sentence);
+            self.found.verdict.add(Code::RosterCounts, key, sentence);
         }
     }
 
@@ -231,15 +247,19 @@ impl Check<'_> {
             Ok((Some(count), ()))
         })?;
         if late {
-            self.verdict.numbers.late_receipts += 1;
-            self.verdict.add(Code::LateReceipt, key, "arrived after the run was closed and is in none of its numbers");
+            self.found.verdict.numbers.late_receipts += 1;
+            self.found.verdict.add(
+                Code::LateReceipt,
+                key,
+                "arrived after the run was closed and is in none of its numbers",
+            );
             view.late_attempts.insert(attempt.to_owned());
         } else {
             view.attempts.insert(attempt.to_owned());
         }
         for (line, number) in lines.into_iter().zip(1_u64..) {
             self.check_line(view, key, attempt, number, &line);
-            add_windows(self.read.entry(line.user_id.clone()).or_default(), &line.windows);
+            add_windows(self.found.read.entry(line.user_id.clone()).or_default(), &line.windows);
             if !late {
                 view.lines.entry(line.user_id.clone()).or_default().push(line);
             }
@@ -248,7 +268,7 @@ impl Check<'_> {
     }
 
     fn check_line(&mut self, view: &mut RunView, key: &str, attempt: &str, number: u64, line: &Line) {
-        let mut add = |code, what: &str| self.verdict.add(code, key, format!("line {number} {what}"));
+        let mut add = |code, what: &str| self.found.verdict.add(code, key, format!("line {number} {what}"));
         if line.run_id != view.id || line.attempt_id.as_deref() != Some(attempt) {
             add(Code::ReceiptOwner, "names another run or attempt than the key");
         }
@@ -274,14 +294,14 @@ impl Check<'_> {
                     add(Code::SegmentCountedTwice, "counts a segment that another line counts");
                 }
             }
-            if !self.inventory.has_segment(&segment.key) {
+            if !self.check.inventory.has_segment(&segment.key) {
                 add(Code::ReceiptSegmentMissing, "names a segment that is not there");
                 continue;
             }
-            self.named.insert(segment.key.clone());
+            self.found.named.insert(segment.key.clone());
             let of_user =
                 matches!(layout::parse(&segment.key), Some(Key::Segment { user, .. }) if user == line.user_id);
-            let Some(fact) = self.facts.get(&segment.key) else {
+            let Some(fact) = self.check.facts.get(&segment.key) else {
                 if !of_user {
                     add(Code::ReceiptSegmentOwner, "names a segment of another user");
                 }
@@ -303,7 +323,7 @@ impl Check<'_> {
             add(Code::ReceiptNew, &format!("says {} new, and the segments it counts have {counted} lines", line.new));
         }
         for page in &line.quarantine {
-            match self.pages.get(&page.key) {
+            match self.check.pages.get(&page.key) {
                 Some(sha256) if *sha256 == page.sha256 => {}
                 Some(_) => add(Code::QuarantineHash, "names a quarantined page whose bytes are others"),
                 None => add(Code::QuarantineMissing, "names a quarantined page that is not there"),
@@ -325,7 +345,7 @@ impl Check<'_> {
         if read.is_none() {
             return Ok(None);
         }
-        let verdict = &mut self.verdict;
+        let verdict = &mut self.found.verdict;
         if !lines.is_sorted_by(|a, b| a.user_id < b.user_id) {
             verdict.add(Code::UsersOrder, &key, "is not sorted by user, each once");
         }
@@ -360,7 +380,7 @@ impl Check<'_> {
         view.lines.clear();
         for line in &lines {
             if let (Some(from), Some(to)) = (line.covered_from, line.covered_to) {
-                let (claimed, run) = self.claimed.entry(line.user_id.clone()).or_default();
+                let (claimed, run) = self.found.claimed.entry(line.user_id.clone()).or_default();
                 add_windows(claimed, &[Window { from, to }]);
                 run.clone_from(&view.id);
             }

@@ -248,6 +248,10 @@ fn report(run: &Run, users: &[Value]) -> Value {
     let unavailable = count(
         users.iter().filter(|line| line["class"] == json!("unavailable")).filter_map(|line| line["reason"].as_str()),
     );
+    let mut lateness: BTreeMap<&str, u64> = BTreeMap::new();
+    for (hours, n) in users.iter().flat_map(|line| line["lateness"].as_object().unwrap()) {
+        *lateness.entry(hours).or_default() += n.as_u64().unwrap();
+    }
     let quarantined: usize = users.iter().map(|line| line["quarantine"].as_array().unwrap().len()).sum();
     json!({"run_id": run.id, "kind": run.kind, "complete": class("failed") + missing == 0,
         "users": {"enumerated": run.roster.len(), "excluded": excluded, "planned": users.len(),
@@ -257,7 +261,7 @@ fn report(run: &Run, users: &[Value]) -> Value {
             "recovered": recovered},
         "quarantined_pages": quarantined,
         "requests": {"sent": requests(None), "throttled": requests(Some("429")), "retried": sum("retries")},
-        "attempts_lost": u64::from(recovered > 0), "history_remaining": 0, "lateness": {},
+        "attempts_lost": u64::from(recovered > 0), "history_remaining": 0, "lateness": lateness,
         "started_at": run.started_at, "closed_at": "2026-11-24T06:00:00Z"})
 }
 
