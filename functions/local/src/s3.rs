@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use archive::Stores;
 use archive::store::{Store, StoreError};
-use aws::{Clients, NoRegion};
+use aws::{BucketVersioning, Clients, NoRegion, ObjectLock, S3Store};
 use domain::{Env, OsRandom, SystemClock};
-use evidence::{Source, SourceError, is_key};
+use evidence::{Keeping, Lock, Source, SourceError, Version, Versioning, is_key};
 use settings::{S3Address, StateBucket};
 use tokio::runtime::Handle;
 
@@ -33,19 +33,19 @@ pub fn place_of(clients: &Clients, address: &S3Address, state: &StateBucket) -> 
 /// Reads a store for an auditor, who asks for one object after the other and waits for each. How large an object may be and
 /// how long it may take are the store's limits. The runtime has to have more than one thread: the one that asks waits.
 pub struct Bridge {
-    store: Arc<dyn Store>,
+    store: S3Store,
     runtime: Handle,
 }
 
 impl Bridge {
     /// Reads this store by means of the runtime that it is made in.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: S3Store) -> Self {
         Self { store, runtime: Handle::current() }
     }
 
     /// Reads the archive at this address.
     pub async fn open(address: &S3Address) -> Result<Self, NoRegion> {
-        Ok(Self::new(place_of(&clients().await?, address, &StateBucket::default()).stores.evidence))
+        Ok(Self::new(clients().await?.store(&address.bucket, &address.prefix)))
     }
 
     fn wait<T>(
@@ -71,6 +71,40 @@ impl Source for Bridge {
             return Ok(None);
         }
         Ok(self.wait("read", key, self.store.get(key))?.map(|object| object.bytes.into()))
+    }
+
+    fn keeping(&self) -> Option<&dyn Keeping> {
+        Some(self)
+    }
+}
+
+impl Keeping for Bridge {
+    fn versioning(&self) -> Result<Option<Versioning>, SourceError> {
+        let answer = self.wait("ask for the versioning", "", self.store.versioning())?;
+        Ok(answer.map(|versioning| match versioning {
+            BucketVersioning::Never => Versioning::Never,
+            BucketVersioning::Suspended => Versioning::Suspended,
+            BucketVersioning::Enabled => Versioning::Enabled,
+        }))
+    }
+
+    fn versions(&self, each: &mut dyn FnMut(Version)) -> Result<Option<()>, SourceError> {
+        // They are handed on where the asker waits, since it need not be what another thread may call.
+        let mut versions = Vec::new();
+        let list = self.store.versions(|key, is_delete_marker| {
+            if is_key(key) {
+                versions.push(Version { key: key.to_owned(), is_delete_marker });
+            }
+        });
+        let answer = self.wait("list the versions", "", list)?;
+        versions.into_iter().for_each(each);
+        Ok(answer)
+    }
+
+    fn locks(&self, keys: &[String]) -> Result<Option<Vec<Lock>>, SourceError> {
+        let answer = self.wait("ask for the locks", "", self.store.locks(keys))?;
+        let lock = |ObjectLock { retention, legal_hold }| Lock { retention, legal_hold };
+        Ok(answer.map(|locks| locks.into_iter().map(lock).collect()))
     }
 }
 
