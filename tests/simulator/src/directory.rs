@@ -101,13 +101,13 @@ impl State {
             Route::Users { version } => {
                 let listing = Listing::of(query)?;
                 let predicate = listing.filter.as_deref().map(Predicate::parse).transpose()?;
-                let users = tenant.users().iter().filter(|user| user.state != UserState::SoftDeleted);
+                let users = tenant.users().iter().filter(|user| self.switches.state_of(user) != UserState::SoftDeleted);
                 let users = users.filter(|user| predicate.as_ref().is_none_or(|wanted| wanted.holds(user, tenant)));
                 self.list(exchange, &format!("{version}/users"), &listing, &users.collect::<Vec<_>>())
             }
             Route::User { version, user: name } => {
                 let select = Listing::of(query)?.select;
-                let user = tenant.find(name).filter(|user| user.state != UserState::SoftDeleted);
+                let user = tenant.find(name).filter(|user| self.switches.state_of(user) != UserState::SoftDeleted);
                 let user = user.ok_or_else(|| not_found(name))?;
                 let mut object = user_json(user, tenant, select.as_deref())?;
                 let context = format!("{}/{version}/$metadata#users/$entity", exchange.origin());
@@ -125,7 +125,7 @@ impl State {
                 }
                 let path = format!("{version}/groups/{group}/transitiveMembers/microsoft.graph.user");
                 let members = find_group(tenant, group)?.members.iter().filter_map(|id| tenant.user(*id));
-                let members = members.filter(|user| user.state != UserState::SoftDeleted);
+                let members = members.filter(|user| self.switches.state_of(user) != UserState::SoftDeleted);
                 self.list(exchange, &path, &listing, &members.collect::<Vec<_>>())
             }
             _ => Err(Answer::error(404, "NotFound", "Requested API is not supported. Please check the path.")),

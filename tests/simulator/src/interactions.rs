@@ -86,7 +86,7 @@ impl State {
             return Err(unknown());
         }
         let no_licence = || Err(exchange.no_licence());
-        match user.state {
+        match self.switches.state_of(user) {
             UserState::SoftDeleted => match self.switches.deleted_users {
                 DeletedUsers::Served => Ok(user),
                 DeletedUsers::LicenceGone => no_licence(),

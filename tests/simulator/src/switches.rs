@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Rule;
+use crate::tenant::{User, UserState};
 
 /// The application role without which interactions are refused.
 pub const INTERACTIONS_ROLE: &str = "AiEnterpriseInteraction.Read.All";
@@ -192,6 +193,8 @@ pub struct Switches {
     pub upn_accepted: bool,
     /// What the interaction endpoint says of a deleted user.
     pub deleted_users: DeletedUsers,
+    /// Users who are deleted for now, whatever their state: who has not joined yet, or has left.
+    pub deleted: Vec<UserId>,
     /// The code of the 404 for a user without a history.
     pub no_history_code: String,
     /// Items older than this many days are purged.
@@ -246,6 +249,7 @@ impl Default for Switches {
             unknown_options_ignored: false,
             upn_accepted: true,
             deleted_users: DeletedUsers::default(),
+            deleted: Vec::new(),
             no_history_code: "NotFound".to_owned(),
             retention_days: None,
             quota: Quota::default(),
@@ -279,6 +283,11 @@ impl Switches {
     /// Refuses every user of the tenant although the role is there.
     pub fn refuse_everybody(&mut self) {
         self.rules.push(Rule::always(crate::Fault::Refused));
+    }
+
+    /// The user's state as it is now.
+    pub fn state_of(&self, user: &User) -> UserState {
+        if self.deleted.contains(&user.id) { UserState::SoftDeleted } else { user.state }
     }
 
     /// Takes the user's licence away after so many pages of each paging.

@@ -6,6 +6,7 @@ mod coverage;
 mod documents;
 mod faults;
 mod first_runs;
+mod gaps;
 mod history;
 mod matrix;
 mod quota;
