@@ -66,7 +66,7 @@ impl Asked {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct SegmentRef {
     pub(crate) key: String,
     pub(crate) lines: u64,
@@ -74,7 +74,7 @@ pub(crate) struct SegmentRef {
     pub(crate) adopted: bool,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct QuarantineRef {
     pub(crate) key: String,
     pub(crate) sha256: String,

@@ -33,6 +33,14 @@ fn sums(line: &Line) -> [u64; 5] {
 }
 
 impl United {
+    /// The members in which a line of the users file is not what these lines of receipts come to.
+    pub(crate) fn differences(receipts: &[Line], line: &Line) -> Vec<&'static str> {
+        match receipts {
+            [one] if is_plainly(one, line) => Vec::new(),
+            receipts => Self::of(receipts).differs(line),
+        }
+    }
+
     pub(crate) fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
         let mut united = Self::default();
         for line in lines {
@@ -111,6 +119,27 @@ impl United {
     }
 }
 
+/// Whether a user's one receipt says what the users file does, and nothing in it needs uniting: what holds of nearly all.
+fn is_plainly(one: &Line, line: &Line) -> bool {
+    let empty = one.class.as_deref() == Some("empty");
+    let needs_uniting = one.windows.len() > 1
+        || one.segments.len() > 1
+        || one.quarantine.len() > 1
+        || (empty && (one.received > 0 || !one.segments.is_empty()))
+        || one.rank().is_err();
+    let key = |line: &Line| (line.class.clone(), line.reason.clone(), line.covered_from, line.covered_to);
+    !needs_uniting
+        && key(one) == key(line)
+        && one.windows == line.windows
+        && one.windows.iter().all(|window| window.from < window.to)
+        && sums(one) == sums(line)
+        && one.segments == line.segments
+        && one.quarantine == line.quarantine
+        && one.requests == line.requests
+        && one.request_ids == line.request_ids
+        && one.lateness == line.lateness
+}
+
 pub(crate) fn add_counts(sums: &mut Counts, counts: &Counts) {
     for (name, count) in counts {
         let sum = sums.entry(name.clone()).or_insert(0);
@@ -173,6 +202,31 @@ mod tests {
         );
         assert_eq!(united.differs(&right), [""; 0]);
         assert_eq!(united.differs(&first), ["class", "windows", "received", "already_held", "requests"],);
+        assert_eq!(United::differences(&[first, second], &right), [""; 0]);
+    }
+
+    /// What is compared plainly comes to what uniting would have said.
+    #[test]
+    fn one_receipt_is_compared_as_if_united() {
+        let lines = [
+            line("{}"),
+            line(r#"{"class":"unfinished"}"#),
+            line(r#"{"class":"empty"}"#),
+            line(r#"{"class":"empty","received":2,"already_held":2}"#),
+            line(r#"{"class":"exported","received":2,"already_held":2}"#),
+            line(r#"{"class":"failed","reason":"storage","request_ids":["a"],"requests":{"503":2}}"#),
+            line(r#"{"class":"exported","windows":[{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}]}"#),
+            line(r#"{"class":"exported","windows":[{"from":"2026-01-02T00:00:00Z","to":"2026-01-01T00:00:00Z"}]}"#),
+            line(r#"{"class":"exported","segments":[{"key":"k","lines":2,"sha256":"s","adopted":true}]}"#),
+            line(r#"{"class":"exported","segments":[{"key":"k","lines":2,"sha256":"s","adopted":false}]}"#),
+            line(r#"{"class":"exported","covered_to":"2026-01-02T00:00:00Z","lateness":{"<=1":1}}"#),
+        ];
+        for one in &lines {
+            for other in &lines {
+                let united = United::of([one]).differs(other);
+                assert_eq!(United::differences(std::slice::from_ref(one), other), united, "{one:?} {other:?}");
+            }
+        }
     }
 
     #[test]

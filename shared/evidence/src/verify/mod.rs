@@ -143,6 +143,15 @@ impl Found {
 
 /// Adds windows to some that are sorted and joined, and keeps them so: a user has few, however many runs there are.
 fn add_windows(windows: &mut Vec<Window>, more: &[Window]) {
+    // Each day's window begins in what was read and ends after it.
+    if let ([window], [only]) = (more, &mut windows[..])
+        && only.from <= window.from
+        && window.from <= only.to
+        && window.from < window.to
+    {
+        only.to = only.to.max(window.to);
+        return;
+    }
     windows.extend(more);
     *windows = joined(windows);
 }

@@ -358,7 +358,7 @@ impl RunCheck<'_, '_> {
         }
         for (line, number) in lines.iter().zip(1_u64..) {
             let receipts = view.lines.get(&line.user_id).map(Vec::as_slice).unwrap_or_default();
-            let mut members = if view.closed { United::of(receipts).differs(line) } else { Vec::new() };
+            let mut members = if view.closed { United::differences(receipts, line) } else { Vec::new() };
             if line.run_id != view.id {
                 members.push("run_id");
             }
