@@ -5,6 +5,7 @@
 // The tests of `evidence` build archives without any code of the program's writers, and so do these.
 #[path = "../../../evidence/tests/support/mod.rs"]
 mod by_hand;
+pub(crate) mod corpus;
 
 use std::collections::BTreeMap;
 
