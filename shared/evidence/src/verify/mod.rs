@@ -33,7 +33,8 @@ pub struct Expectation {
     pub ledger_head: Option<(u64, String)>,
     /// `HISTORY_START` of the runs; without it `history_remaining` of reports is not checked.
     pub history_start: Option<Timestamp>,
-    /// Read the segments of these users only. Everything else is still checked.
+    /// Read the segments of these users only, and compare only their coverage with what was read. Everything else is still
+    /// checked.
     pub users: Option<BTreeSet<String>>,
 }
 

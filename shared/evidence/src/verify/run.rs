@@ -259,7 +259,9 @@ impl RunCheck<'_, '_> {
         }
         for (line, number) in lines.into_iter().zip(1_u64..) {
             self.check_line(view, key, attempt, number, &line);
-            add_windows(self.found.read.entry(line.user_id.clone()).or_default(), &line.windows);
+            if self.check.expectation.wants(&line.user_id) {
+                add_windows(self.found.read.entry(line.user_id.clone()).or_default(), &line.windows);
+            }
             if !late {
                 view.lines.entry(line.user_id.clone()).or_default().push(line);
             }
@@ -379,7 +381,9 @@ impl RunCheck<'_, '_> {
         }
         view.lines.clear();
         for line in &lines {
-            if let (Some(from), Some(to)) = (line.covered_from, line.covered_to) {
+            if let (Some(from), Some(to)) = (line.covered_from, line.covered_to)
+                && self.check.expectation.wants(&line.user_id)
+            {
                 let (claimed, run) = self.found.claimed.entry(line.user_id.clone()).or_default();
                 add_windows(claimed, &[Window { from, to }]);
                 run.clone_from(&view.id);
