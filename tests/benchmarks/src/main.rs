@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "figures go to the screen")]
 #![expect(clippy::expect_used, reason = "a benchmark stops at what it did not expect")]
 
+mod audit;
 mod bill;
 mod end_to_end_page;
 mod measure;
@@ -25,7 +26,7 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: alloc_tracker::Allocator<std::alloc::System> = alloc_tracker::Allocator::system();
 
-/// Measures; everything that is not named otherwise if nothing is named.
+/// Measures; all but the audit of a year if nothing is named.
 #[derive(Debug, Parser)]
 struct Options {
     #[command(subcommand)]
@@ -45,6 +46,16 @@ enum Part {
         /// The folder.
         functions: PathBuf,
     },
+    /// The audit of a year of 5,000 users on a folder: takes minutes and some hundred megabytes of the temporary folder.
+    Audit,
+    /// An audit that is measured by itself.
+    #[command(hide = true)]
+    AuditProcess {
+        /// The archive.
+        folder: PathBuf,
+        /// The user; everybody if none is named.
+        user: Option<String>,
+    },
     /// A worker that is measured from outside.
     #[command(hide = true)]
     WorkerProcess {
@@ -60,13 +71,15 @@ fn main() {
         if cfg!(debug_assertions) { "with debug assertions: figures of time say nothing" } else { "optimised" };
     match Options::parse().part {
         Some(Part::WorkerProcess { origin, users }) => worker_process::main(&origin, users),
+        Some(Part::AuditProcess { folder, user }) => audit::process(&folder, user.as_deref()),
         Some(part) => {
             println!("build: {profile}");
             match part {
                 Part::Steps => _ = steps::measure(&pages::Pool::new()),
                 Part::Page => end_to_end_page::measure(&pages::Pool::new()),
                 Part::Start { functions } => start::measure(&functions),
-                Part::Bill | Part::WorkerProcess { .. } => bill::measure(None),
+                Part::Audit => audit::measure(),
+                Part::Bill | Part::WorkerProcess { .. } | Part::AuditProcess { .. } => bill::measure(None),
             }
         }
         None => {
