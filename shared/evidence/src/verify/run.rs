@@ -28,7 +28,7 @@ pub(super) struct RunView {
     pub(super) excluded: Counts,
     pub(super) run: Option<Run>,
     /// Lines of the receipts that count: of a closed run those the ledger names, of an open one all.
-    lines: BTreeMap<String, Vec<Line>>,
+    lines: HashMap<String, Vec<Line>>,
     /// Attempts of the receipts that count.
     pub(super) attempts: HashSet<String>,
     /// Attempts of the receipts that came too late to count.
@@ -263,7 +263,8 @@ impl RunCheck<'_, '_> {
                 add_windows(self.found.read.entry(line.user_id.clone()).or_default(), &line.windows);
             }
             if !late {
-                view.lines.entry(line.user_id.clone()).or_default().push(line);
+                // Nearly every user has one line: room for more would be most of the memory of a run.
+                view.lines.entry(line.user_id.clone()).or_insert_with(|| Vec::with_capacity(1)).push(line);
             }
         }
         Ok(())
