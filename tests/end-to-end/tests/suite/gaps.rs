@@ -24,6 +24,9 @@ const GRAPH_IS_DOWN: [i64; 2] = [7, 8];
 const OVERLAP: i64 = 72;
 const SETTLE: i64 = 2;
 
+/// How many days who is away is still asked for.
+const LEAVER_DAYS: i64 = 2;
+
 /// What Graph answers of a user on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Day {
@@ -97,9 +100,12 @@ fn plan(user: u64, random: &SeededRandom) -> Vec<Day> {
     days
 }
 
-/// What the plan says of a day, the tenant's own troubles first. Whom Graph does not show has none of them.
+/// What the plan says of a day, the tenant's own troubles first. Whom the directory does not show has none of them: for some
+/// days after a run that found the user, Graph is still asked and says that the licence is gone.
 fn outcome(days: &[Day], day: i64) -> Day {
+    let found = |before: i64| !NO_RUN.contains(&before) && days[before as usize] != Day::Away;
     match days[day as usize] {
+        Day::Away if ((day - LEAVER_DAYS).max(0)..day).any(found) => Day::NoLicence,
         Day::Away => Day::Away,
         _ if GRAPH_IS_DOWN.contains(&day) => Day::Failing,
         planned => planned,
@@ -237,7 +243,9 @@ async fn gaps_and_intervals_of_every_user_are_those_that_were_planted() {
         }
         plans.insert(user, days);
     }
-    let world = World::new(tenant);
+    let mut world = World::new(tenant);
+    // Half a day more, so that it does not matter how long after its schedule a run begins.
+    world.rules.leavers = hours(24 * LEAVER_DAYS + 12);
     for day in 0..DAYS {
         world.clock.sleep_until(scheduled(day)).await;
         assert_eq!(world.seconds(), scheduled(day), "the run of the day before has ended");
