@@ -73,7 +73,7 @@ fn plan(user: u64, random: &SeededRandom) -> Vec<Day> {
     let end = DAYS as u64;
     match user % 9 {
         // Nothing, or a licence that is taken away for good.
-        0 if user % 2 == 0 => {}
+        0 if user.is_multiple_of(2) => {}
         0 => put(Day::NoLicence, 10 + at(4), end),
         // A licence taken away and given back, in the directory too, and once more.
         1 => {
