@@ -290,6 +290,8 @@ async fn a_hundred_items_of_a_megabyte_are_read_in_pieces_within_the_memory_of_o
     let client = world.worker(0).graph;
     let budget = client.byte_budget();
     assert!(budget.peak() > 16 << 20 && budget.peak() <= budget.limit(), "{} of {}", budget.peak(), budget.limit());
+    let bytes: usize = world.simulator.tenant().truth(user).into_iter().map(str::len).sum();
+    assert!(budget.peak() < bytes / 2, "{} of {bytes}", budget.peak());
     world.expect_truth([user]);
 }
 
