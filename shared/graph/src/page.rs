@@ -89,7 +89,10 @@ pub(crate) fn parse(body: Vec<u8>) -> Result<Parsed, GraphError> {
         return Err(bad(PageFault::ByteOrderMark, body));
     }
     let text = String::from_utf8(body).map_err(|error| bad(PageFault::NotUtf8, error.into_bytes()))?;
+    // The decoder would also take an array for the members of the object, in their order.
+    let object = text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{');
     let (items, next_link) = match serde_json::from_str::<Envelope<'_>>(&text) {
+        Ok(_) if !object => return Err(bad(PageFault::NotAPage, text.into_bytes())),
         Ok(Envelope { error: Some(_), .. }) => return Err(bad(PageFault::NotAPage, text.into_bytes())),
         Ok(envelope) if envelope.value.0.len() > ITEMS_CAP => return Err(GraphError::TooLarge),
         Ok(envelope) => {
@@ -234,6 +237,14 @@ mod tests {
             r#"{"error":{"code":"x"}}"#,
             r#"{"value":[],"error":{"code":"x"}}"#,
         ] {
+            assert_eq!(fault(body.as_bytes()), PageFault::NotAPage, "{body}");
+        }
+    }
+
+    /// Found by fuzzing: it was read as a page without items, which says that there is nothing.
+    #[test]
+    fn an_array_is_no_page_even_if_its_elements_would_do_as_members() {
+        for body in [r#"["",[]]"#, "[null,[]]", " \n[null,[1],null]"] {
             assert_eq!(fault(body.as_bytes()), PageFault::NotAPage, "{body}");
         }
     }

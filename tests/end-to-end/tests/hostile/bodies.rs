@@ -152,6 +152,7 @@ fn spoils() -> Vec<(&'static str, &'static str, Spoil)> {
         ("value twice", r#"{"value":[],"value":[]}"#),
         ("value twice, once escaped", r#"{"value":[],"\u0076alue":[]}"#),
         ("an array", "[[]]"),
+        ("an array of what would be members", "[null,[]]"),
         ("null", "null"),
         ("a link that is a number", r#"{"value":[],"@odata.nextLink":7}"#),
         ("two links", r#"{"value":[],"@odata.nextLink":"a","@odata.nextLink":"b"}"#),
