@@ -1,15 +1,31 @@
-"""Puts the binaries of a finished `sam build` into one folder by their names: layout.py BUILD FOLDER"""
+"""Puts the binaries of a finished `sam build` into one folder by their names, and makes the build whole in itself, so that it
+can be deployed from anywhere: layout.py BUILD FOLDER"""
 
 import pathlib
+import re
 import shutil
 import sys
 
 from samtranslator.yaml_helper import yaml_parse
 
 
+def bring(build):
+    """Copies what the template's metadata names outside the build into it."""
+    template = build / "template.yaml"
+
+    def brought(named):
+        path = build / named[2]
+        if path.parent != build:
+            shutil.copy2(path, build)
+        return f"{named[1]}: {path.name}"
+
+    template.write_text(re.sub(r"\b(LicenseUrl|ReadmeUrl): (\S+)", brought, template.read_text()))
+
+
 def main(build, folder):
     build, folder = pathlib.Path(build), pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    bring(build)
     resources = yaml_parse((build / "template.yaml").read_text())["Resources"]
     for resource in resources.values():
         if resource["Type"] == "AWS::Serverless::Function":
