@@ -9,8 +9,10 @@ mod first_runs;
 mod gaps;
 mod history;
 mod matrix;
+mod origins;
 mod quota;
 mod regressions;
+mod storage;
 mod verbatim;
 
 use domain::{TenantId, Timestamp, UserId};
