@@ -221,6 +221,19 @@ mod tests {
             line(r#"{"class":"exported","segments":[{"key":"k","lines":2,"sha256":"s","adopted":false}]}"#),
             line(r#"{"class":"exported","covered_to":"2026-01-02T00:00:00Z","lateness":{"<=1":1}}"#),
         ];
+        // And of one line with another member each.
+        let members = [
+            r#""retries":1"#,
+            r#""requests":{"200":1}"#,
+            r#""request_ids":["b"]"#,
+            r#""lateness":{"<=1":1}"#,
+            r#""covered_from":"2026-01-01T00:00:00Z""#,
+            r#""covered_to":"2026-01-02T00:00:00Z""#,
+            r#""quarantine":[{"key":"q","sha256":"s"}]"#,
+        ];
+        let changed =
+            members.map(|member| line(&format!(r#"{{"class":"exported","received":2,"already_held":2,{member}}}"#)));
+        let lines = [&lines[..], &changed].concat();
         for one in &lines {
             for other in &lines {
                 let united = United::of([one]).differs(other);
