@@ -111,7 +111,7 @@ fn a_lost_and_a_stale_checkpoint_keep_every_promise() {
 
 #[test]
 fn a_fault_and_a_kill_together_keep_every_promise() {
-    // Some hundred thousand runs, for whoever asks.
+    // Far more runs, for whoever asks and has the time.
     if ProcessEnv.var("DEEP").is_some() {
         holds(&scenario(&[RUN, RUN], 1, 1));
         holds(&scenario(&[RUN, NEXT_RUN], 1, 1));
