@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -75,6 +76,9 @@ def write():
     sources[SWITCH_HOME] += b"\npub mod planted;\n"
     for find, code in MANIFEST:
         replace(sources, "the copy", "Cargo.toml", find, code)
+    # Our own packages, which have no source, are of the copy's version in its lock file too.
+    lock = sources["Cargo.lock"].decode()
+    sources["Cargo.lock"] = re.sub(r'version = "0\.1\.0"\n(?!source)', 'version = "0.1.0-planted"\n', lock).encode()
 
     tree = target() / "planted-bugs"
     for old in tree.rglob("*"):
@@ -82,8 +86,7 @@ def write():
             old.unlink()
     for name, content in sources.items():
         path = tree / name
-        # Cargo writes its lock file itself, for the other version.
-        if path.is_file() and (name == "Cargo.lock" or path.read_bytes() == content):
+        if path.is_file() and path.read_bytes() == content:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -111,7 +114,7 @@ def holders(tree):
 
 def build(tree):
     """Builds the tests. Answers each test program as (suite, path, the folder it runs in)."""
-    command = ["cargo", "test", "--no-run", "--message-format=json", "--lib"]
+    command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", "--lib"]
     command += [f"--package={package}" for package in PACKAGES] + [f"--test={name}" for name in TESTS]
     built = subprocess.run(
         command, cwd=tree, stdout=subprocess.PIPE, text=True,
