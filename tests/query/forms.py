@@ -31,6 +31,9 @@ TYPES = ["TextBlock", "TextBlock", "TextBlock", "RichTextBlock", "FactSet", "Con
 LISTS = ["body", "items", "columns", "rows", "cells", "pages", "inlines", "facts", "actions"]
 WORDS = ["one", "two\nthree", " ", "", "\u00a0", "a[^1^]", None, 5, {"x": 1}, "\r\n", " padded "]
 
+# What is said again and again, so that interim answers and near duplicates are met.
+SAID = ["Searching…", "Searching your files...", "Searching " + "x" * 109 + "…", "Searching " + "x" * 110 + "…", "hello", "hello", "Searching"]
+
 
 def pieces(chance, of, most):
     return "".join(chance.choice(of) for _ in range(chance.randint(0, most)))
@@ -78,7 +81,7 @@ def excel(chance):
 
 def body(chance):
     kind = chance.choice(["html", "html", "text", "markdown", None])
-    content = chance.choice([pieces(chance, HTML if kind == "html" else PLAIN, 7), pieces(chance, PLAIN, 3), "", " ", "\n\u00a0", None, 7, excel(chance)])
+    content = chance.choice([pieces(chance, HTML if kind == "html" else PLAIN, 7), pieces(chance, PLAIN, 3), "", " ", "\n\u00a0", None, 7, excel(chance), chance.choice(SAID), chance.choice(SAID), chance.choice(SAID)])
     return chance.choice([{"contentType": kind, "content": content}] * 9 + [None, "text", {"content": content}, {}])
 
 
@@ -86,8 +89,8 @@ def by_chance(chance, number):
     """The text of an item. Conversations, requests, ids and times are few, so that they meet."""
     time = f"2026-11-{chance.randint(1, 3):02}T10:00:{chance.randint(0, 20):02}" + chance.choice(["", ".5", ".1234567"])
     made = {
-        "id": chance.choice([str(chance.randint(1, 400)), str(chance.randint(1, 4000)), None, number]),
-        "sessionId": chance.choice([f"s{chance.randint(1, 40)}", f"s{chance.randint(1, 40)}", None]),
+        "id": chance.choice([str(chance.randint(1, 9)), str(chance.randint(1, 4000)), str(chance.randint(1, 4000)), None, number]),
+        "sessionId": chance.choice([f"s{chance.randint(1, 12)}", f"s{chance.randint(1, 40)}", None]),
         "requestId": chance.choice([None, None, f"r{chance.randint(1, 300)}", f"r{chance.randint(1, 300)}", 3]),
         "etag": chance.choice(["1", "2", "10", None]),
         "createdDateTime": chance.choice([time + "Z"] * 8 + [time + "+02:00", "2026-11-01", "yesterday", None, 7, time, "2026-02-30T10:00:00Z"]),
@@ -122,9 +125,15 @@ def nested(depth):
                        "body": {"contentType": "html", "content": ""}, "attachments": [{"contentType": CARD, "content": document}]})
 
 
+def near(second):
+    """The same words at some second: five seconds are near, a thousandth more is not."""
+    return json.dumps({"id": f"near-{second}", "sessionId": "near", "createdDateTime": f"2026-11-01T11:00:{second}Z",
+                       "interactionType": "userPrompt", "body": {"contentType": "text", "content": "again"}})
+
+
 def items(seed, count):
     chance = random.Random(seed)
-    return [*map(nested, (0, 3, 6, 8, 9, 10, 11, 20, 60)), *(by_chance(chance, number) for number in range(count))]
+    return [*map(nested, (0, 3, 6, 8, 9, 10, 11, 20, 60)), *map(near, ("00", "05", "10.001", "15.001")), *(by_chance(chance, number) for number in range(count))]
 
 
 def write(root, seed, count, views):
