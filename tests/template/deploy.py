@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,8 @@ def base():
     """The templates of the last release, and what they are called: before the first release, as they were first committed."""
     def git(*arguments):
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    if git("rev-parse", "--is-shallow-repository") != "false":
+        raise SystemExit("the history is needed, to update from the last release's template: git fetch --unshallow --tags")
     tag = git("describe", "--tags", "--abbrev=0", "--match", "v*")
     commit = tag or git("log", "--diff-filter=A", "--format=%H", "--", "template.yaml").splitlines()[-1]
     name = tag or f"{commit[:7]} (there is no release yet: the commit that brought the template)"
@@ -223,6 +226,8 @@ CHECKS = [every_combination, readers, update, deletion]
 
 
 def main():
+    # So that the emulator is stopped when this is.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     templates = Templates(read())
     emulator = emulators.EMULATORS[0]
     failed = 0
