@@ -6,7 +6,7 @@ mod support;
 
 use evidence::audit::{Request, Summary, Whom, parse_head};
 use evidence::coverage::Reason;
-use evidence::{Answer, AuditError, AuditReport, Memory, audit, verify};
+use evidence::{Answer, AuditError, AuditReport, Code, Memory, ReadError, audit, verify};
 use serde_json::json;
 use support::*;
 
@@ -176,6 +176,21 @@ fn damage_that_hides_the_people_is_still_an_answer() {
         assert_eq!(report.answer, Answer::IntegrityFailure, "{key}");
         assert!(report.users.is_empty() && page(&report).contains("exit 2"), "{key}");
     }
+}
+
+#[test]
+fn an_archive_whose_name_was_taken_away_is_damaged_and_one_without_a_ledger_is_none() {
+    let mut memory = sample();
+    memory.objects.remove("archive.json");
+    for whom in [Whom::All, Whom::Named(vec![ADELE.to_owned()])] {
+        let report = audit(&memory, &request(whom)).unwrap();
+        assert_eq!((report.answer, report.answer.exit_code()), (Answer::IntegrityFailure, 2));
+        assert_eq!(report.integrity.count(Code::ArchiveMissing), 1);
+        assert!(report.users.is_empty());
+    }
+    memory.objects.retain(|key, _| !key.starts_with("ledger/"));
+    let refused = audit(&memory, &named(ADELE));
+    assert!(matches!(refused, Err(AuditError::Read(ReadError::NotAnArchive))), "{refused:?}");
 }
 
 #[test]
