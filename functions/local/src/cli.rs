@@ -1,10 +1,12 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{ArgGroup, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use domain::Timestamp;
+use evidence::audit::COULD_NOT_RUN;
 use settings::VARIABLES;
 
 use crate::location::Location;
@@ -46,8 +48,29 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// The command line of this process; ends it if help was asked for or something is wrong.
 pub fn parse() -> Cli {
-    let matches = command().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let words: Vec<OsString> = std::env::args_os().collect();
+    read(&words).unwrap_or_else(|error| {
+        // As clap does: whoever closed the stream does not want to know.
+        let _ = error.print();
+        std::process::exit(exit_code(&words, &error))
+    })
+}
+
+fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(words)?)
+}
+
+/// The code that ends a process whose words give no command line.
+///
+/// Of an audit 2 is an answer, so one that is mistyped could not run. A word that says so may stand anywhere: what is
+/// wrong may be its place.
+fn exit_code(words: &[OsString], error: &clap::Error) -> i32 {
+    let audits = words.iter().skip(1).any(|word| word == "audit" || word == "transcript");
+    match error.exit_code() {
+        0 => 0,
+        _ if audits => i32::from(COULD_NOT_RUN),
+        code => code,
+    }
 }
 
 /// The command with its long help: the environment as `settings` reads it.
@@ -247,7 +270,11 @@ fn time(text: &str) -> Result<Timestamp, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use evidence::Answer;
+
     use super::*;
+
+    const ANSWERS: [Answer; 3] = [Answer::NoOpenGap, Answer::OpenGap, Answer::IntegrityFailure];
 
     fn run(arguments: &[&str]) -> Result<RunArgs, clap::Error> {
         let cli = Cli::try_parse_from(std::iter::once(&"copilot-archive").chain(arguments))?;
@@ -304,6 +331,31 @@ mod tests {
             vec!["transcript", "--user", "x"],
         ] {
             assert!(run(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_audit_cannot_take_is_none_of_its_answers() {
+        let code = |arguments: &[&str]| {
+            let words: Vec<OsString> =
+                std::iter::once(&"copilot-archive").chain(arguments).map(|word| word.into()).collect();
+            exit_code(&words, &read(&words).unwrap_err())
+        };
+        let refused = code(&["--seed", "x"]);
+        let an_answer = |code: i32| u8::try_from(code).is_ok_and(|code| ANSWERS.map(Answer::exit_code).contains(&code));
+        assert!(an_answer(refused), "of a run it means that what was asked is refused");
+        for arguments in [
+            &["audit"][..],
+            &["audit", "--all", "--bag", "x"],
+            &["audit", "--all", "--nonsense"],
+            &["--seed", "1", "audit", "--all"],
+            &["transcript", "--user", "x"],
+        ] {
+            assert_eq!(code(arguments), i32::from(COULD_NOT_RUN), "{arguments:?}");
+            assert!(!an_answer(code(arguments)));
+        }
+        for arguments in [&["--help"][..], &["--version"], &["audit", "--help"], &["help", "transcript"]] {
+            assert_eq!(code(arguments), 0, "{arguments:?}");
         }
     }
 

@@ -1,0 +1,52 @@
+//! What the program itself ends with when it cannot take its words.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use std::process::{Command, Output};
+
+use evidence::audit::COULD_NOT_RUN;
+
+/// Where nothing lies and nothing may be left.
+fn said(arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_copilot-archive")).args(arguments).current_dir(&folder).output().unwrap();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{arguments:?}");
+    output
+}
+
+#[test]
+fn an_audit_that_is_mistyped_could_not_run() {
+    for arguments in [
+        &["audit"][..],
+        &["audit", "--all", "--bag", "x"],
+        &["audit", "--all", "--from", "nonsense"],
+        &["audit", "--from", "nonsense"],
+        &["audit", "--all", "--archive", "s3://Bad_Bucket"],
+        &["--archive", ".", "audit", "--all"],
+        &["transcript", "--user", "x"],
+        // Nothing is wrong with the words here, and there is no archive.
+        &["audit", "--all"],
+    ] {
+        let output = said(arguments);
+        assert_eq!(output.status.code(), Some(i32::from(COULD_NOT_RUN)), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_mistyped_is_refused() {
+    for arguments in [&["--seed", "x"][..], &["run", "--to", "2026-01-01"], &["--archive", "s3://Bad_Bucket"]] {
+        let output = said(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_is_no_mistake() {
+    for arguments in [&["--help"][..], &["--version"], &["audit", "--help"], &["help", "transcript"]] {
+        let output = said(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments:?}");
+    }
+}
