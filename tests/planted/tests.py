@@ -25,6 +25,7 @@ LEFT_OUT = {
     "a_daily_and_a_history_message_of_one_user_in_one_batch",
     "a_kill_at_any_call_of_one_worker_changes_nothing_in_the_end",
     "a_kill_at_any_call_of_two_workers_changes_nothing_in_the_end",
+    "a_process_that_stands_still_at_any_call_and_goes_on_two_runs_later_changes_nothing",
     "a_quota_cut_to_a_tenth_in_mid_run_loses_nothing",
     "a_quota_cut_to_a_tenth_without_retry_after_loses_nothing",
     "a_simulated_company_is_archived_item_by_item_and_byte_by_byte",

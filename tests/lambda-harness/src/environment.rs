@@ -78,7 +78,7 @@ struct Process {
 }
 
 impl Environment {
-    /// The so-manieth environment of a function.
+    /// The n-th environment of a function.
     pub fn new(program: Arc<Program>, number: usize, log: Log) -> Self {
         Self { name: format!("{}-{number}", program.name), program, log, process: None }
     }

@@ -30,11 +30,11 @@ pub struct Matcher {
     pub from: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
-    /// Only the so-manieth request that meets the rest, counted from 1.
+    /// Only the n-th request that meets the rest, counted from 1.
     pub nth: Option<u64>,
     /// Only the first so many requests that meet the rest.
     pub first: Option<u64>,
-    /// Every so-manieth request that meets the rest.
+    /// Every n-th request that meets the rest.
     pub every: Option<u64>,
     /// By chance, with the switches' seed.
     pub probability: Option<f64>,
@@ -185,7 +185,7 @@ impl Rule {
         self
     }
 
-    /// Only the so-manieth time.
+    /// Only the n-th time.
     pub fn nth(mut self, nth: u64) -> Self {
         self.when.nth = Some(nth);
         self
@@ -197,7 +197,7 @@ impl Rule {
         self
     }
 
-    /// Every so-manieth time.
+    /// Every n-th time.
     pub fn every(mut self, every: u64) -> Self {
         self.when.every = Some(every);
         self

@@ -435,7 +435,9 @@ impl Drop for Named {
 
 #[test]
 fn seeded_runs_keep_every_promise_at_every_step() {
-    let number = |name: &str| ProcessEnv.var(name).and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        ProcessEnv.var(name).map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is no number")))
+    };
     if let Some(seed) = number("SEED") {
         let Outcome { broken, trace, .. } = run(seed);
         eprintln!("{}", trace.join("\n"));
@@ -443,6 +445,7 @@ fn seeded_runs_keep_every_promise_at_every_step() {
         return;
     }
     let (first, seeds) = (number("FIRST_SEED").unwrap_or(0), number("SEEDS").unwrap_or(ORDINARY));
+    assert!(seeds > 0, "no run proves nothing");
     let (next, bad, sum) = (AtomicU64::new(first), AtomicUsize::new(0), Mutex::new(Happened::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |threads| threads.get()) {

@@ -76,7 +76,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A page that leads on to the so-manieth of some that nobody ever wrote.
+/// A page that leads on to the n-th of some that nobody ever wrote.
 fn leads_to(uri: &http::Uri, n: u64) -> Spoilt {
     let (scheme, host) =
         (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |authority| authority.as_str()));

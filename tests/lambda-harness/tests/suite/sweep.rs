@@ -1,7 +1,7 @@
 //! Killed at every call to the outside, before it took effect and after: whichever process it was and whatever it was about to
 //! do, the archive ends as if nothing had been.
 //!
-//! `tests/sweep` kills at every point; the ordinary tests do so at every so-manieth.
+//! `tests/sweep` kills at every point; the ordinary tests do so at every n-th.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{daily, hours, tenant, user};
 
-/// Of the points the ordinary tests take every so-manieth: no divisor of what repeats among the calls.
+/// Of the points the ordinary tests take every n-th: no divisor of what repeats among the calls.
 const STRIDE: u64 = 11;
 
 /// Points under way at once: most of their time they wait for a process to start or for the deadline of a worker.
@@ -227,5 +227,6 @@ async fn a_real_process_killed_at_any_call_changes_nothing_in_the_end() {
         holds.len() + 1,
         2 * calls + 1,
     );
-    assert!(struck * 10 >= holds.len() as u64 * 9, "{struck} of {}", holds.len());
+    // How many calls there are varies a little, so that the last points may come too late.
+    assert!(struck * 20 >= holds.len() as u64 * 19, "{struck} of {}", holds.len());
 }
