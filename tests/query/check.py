@@ -26,9 +26,9 @@ def cargo(*arguments):
     return ["cargo", "run", "--quiet", "--locked", *arguments]
 
 
-def write_truth(folder):
-    """The simulator writes the truth of its tenant before it says where it listens."""
-    command = cargo("--package", "graph-simulator", "--", "--write-truth", folder)
+def write_truth(folder, forms_file):
+    """The simulator writes the truth of its tenant, and its forms, before it says where it listens."""
+    command = cargo("--package", "graph-simulator", "--", "--write-truth", folder, "--write-forms", forms_file)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as simulator:
         assert simulator.stdout.readline(), "the simulator did not start"
         simulator.terminate()
@@ -57,8 +57,8 @@ def one_rule(root, views):
 
 def main(root):
     with tempfile.TemporaryDirectory() as folder:
-        truth_folder, forms_root = Path(folder, "truth"), Path(folder, "forms")
-        write_truth(truth_folder)
+        truth_folder, forms_file, forms_root = Path(folder, "truth"), Path(folder, "forms.jsonl"), Path(folder, "forms")
+        write_truth(truth_folder, forms_file)
         truth = Truth(truth_folder)
         views = Views(root)
         assert Path(root, "duckdb.sql").read_text() == VIEWS.read_text(), "the archive has other views"
@@ -69,9 +69,13 @@ def main(root):
         left_open, rows = one_rule(root, views)
         assert left_open == 0, f"{left_open} texts of the simulator are left open"
         print(f"{rows} rows and their turns are those of the crate")
-        forms.write(forms_root, SEED, FORMS, VIEWS.read_text())
+        simulated = forms.read(forms_file)
+        forms.write(forms_root, simulated, SEED, FORMS, VIEWS.read_text())
         other = Views(forms_root)
         rules.verbatim(forms_root, other)
+        wrong = forms.differences(simulated, other)
+        assert simulated and not wrong, f"{len(wrong)} of {len(simulated)} forms are read otherwise than they were written: {wrong[:3]}"
+        print(f"{len(simulated)} forms of the simulator are read as they were written")
         left_open, rows = one_rule(forms_root, other)
         # None would mean that the forms are too tame, many that SQL understands too little.
         assert 0 < left_open < rows // 10, f"{left_open} of {rows} are left open"

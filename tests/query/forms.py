@@ -1,6 +1,7 @@
-"""Items of every form that the rules name, and many that are put together by chance from a seed: bodies, cards, members, times.
+"""Items of every form that the simulator knows, and many that are put together by chance from a seed: bodies, cards, members, times.
 
-They go into an archive of their own, in which DuckDB and the crate must say the same, or DuckDB says `unparsed`.
+They go into an archive of their own, in which DuckDB and the crate must say the same, or DuckDB says `unparsed`. Of the forms of
+the simulator it is known what a person read: DuckDB must say that.
 """
 
 import json
@@ -136,7 +137,22 @@ def items(seed, count):
     return [*map(nested, (0, 3, 6, 8, 9, 10, 11, 20, 60)), *map(near, ("00", "05", "10.001", "15.001")), *(by_chance(chance, number) for number in range(count))]
 
 
-def write(root, seed, count, views):
+def read(path):
+    """The forms that `graph-simulator --write-forms` wrote."""
+    with open(path, encoding="utf-8", newline="\n") as file:
+        return [json.loads(line) for line in file]
+
+
+def differences(simulated, views):
+    """What DuckDB says differently from what the simulator knows of its forms."""
+    columns = ("text", "source", "automatic_reason")
+    query = "select raw, text, text_source as source, automatic_reason from interaction"
+    shown = {row["raw"]: [row[column] for column in columns] for row in views.rows(query)}
+    expected = [(form["name"], shown[form["item"]], [form[column] for column in columns]) for form in simulated]
+    return [(name, sql, known) for name, sql, known in expected if sql != known]
+
+
+def write(root, simulated, seed, count, views):
     """An archive with these items in one log and nothing else: no run was closed in it."""
     os.makedirs(root)
     with open(os.path.join(root, "archive.json"), "w", encoding="utf-8") as file:
@@ -146,6 +162,6 @@ def write(root, seed, count, views):
     folder = os.path.join(root, f"interactions/tenant_id={TENANT}/created_month=2026-11/user_id={USER}")
     os.makedirs(folder)
     record = '{{"tenant_id":"{}","user_id":"{}","run_id":"r","attempt_id":"{}","fetched_at":"2026-11-24T03:00:0{}Z","interaction":{}}}\n'
-    lines = (record.format(TENANT, USER, "0" * 32, number % 3, text) for number, text in enumerate(items(seed, count)))
+    lines = (record.format(TENANT, USER, "0" * 32, number % 3, text) for number, text in enumerate([*(form["item"] for form in simulated), *items(seed, count)]))
     with open(os.path.join(folder, "segment-000001.jsonl.zst"), "wb") as file:
         file.write(zstandard.compress("".join(lines).encode()))

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use graph_simulator::{Item, Profile, Tenant, User};
-use views::{Fetched, Interaction, Role, TextSource, arrange};
+use graph_simulator::{Item, Profile, Tenant, User, forms};
+use views::{AUTOMATIC, Fetched, Interaction, Role, TextSource, arrange};
 
 fn tenant() -> Tenant {
     Tenant::generate(&Profile::small(), 42)
@@ -36,6 +36,25 @@ fn the_text_is_what_a_person_read() {
     ] {
         assert!(sources.contains_key(&(source, app.to_owned())), "{source:?} {app}: {sources:?}");
     }
+}
+
+#[test]
+fn every_form_is_read_as_it_was_written() {
+    let (mut sources, mut reasons, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for form in forms() {
+        let row = Interaction::read(&form.item);
+        let found = (row.text, row.text_source.as_str(), row.automatic_reason);
+        let expected = (form.text, form.source, form.automatic_reason);
+        sources.insert(expected.1);
+        reasons.extend(expected.2);
+        if found != expected {
+            wrong.push(format!("{}: {found:?} instead of {expected:?}", form.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Every source and every reason that the rules give was among them.
+    assert_eq!(sources, BTreeSet::from(["body", "card", "empty", "final-response", "unparsed"]));
+    assert_eq!(reasons, AUTOMATIC.iter().map(|rule| rule.name).collect());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::forms::forms;
 use crate::ledger::{Ledger, RequestKind};
 use crate::switches::Switches;
 use crate::tenant::Tenant;
@@ -90,6 +91,16 @@ pub fn write_truth(tenant: &Tenant, folder: &Path) -> io::Result<()> {
     }
     users.flush()?;
     expected.flush()
+}
+
+/// Writes every form of item, one a line as JSON: name, item, and what a reader should make of it.
+pub fn write_forms(file: &Path) -> io::Result<()> {
+    let mut lines = BufWriter::new(File::create(file)?);
+    for form in forms() {
+        serde_json::to_writer(&mut lines, &form)?;
+        lines.write_all(b"\n")?;
+    }
+    lines.flush()
 }
 
 impl Ledger {

@@ -9,6 +9,7 @@
 mod answer;
 mod directory;
 mod fault;
+mod forms;
 mod generate;
 mod grading;
 mod hostile;
@@ -27,8 +28,9 @@ mod words;
 
 pub use answer::{Answer, Transport};
 pub use fault::{Fault, Matcher, Rule};
+pub use forms::{Form, forms};
 pub use generate::Profile;
-pub use grading::{Script, Step, write_truth};
+pub use grading::{Script, Step, write_forms, write_truth};
 pub use ledger::{Ledger, Record, RequestKind};
 pub use serve::{Server, serve};
 pub use shapes::{huge, plain};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use domain::{Clock, ScaledClock, SystemClock};
-use graph_simulator::{Profile, Script, Simulator, Tenant, serve, write_truth};
+use graph_simulator::{Profile, Script, Simulator, Tenant, serve, write_forms, write_truth};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -61,6 +61,9 @@ struct Arguments {
     /// Write the truth into this folder.
     #[arg(long, value_name = "DIR")]
     write_truth: Option<PathBuf>,
+    /// Write every form of interaction into this file, one a line, with what a person reads in it.
+    #[arg(long, value_name = "FILE")]
+    write_forms: Option<PathBuf>,
     /// Write every request into this file at the end, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     write_ledger: Option<PathBuf>,
@@ -85,6 +88,9 @@ async fn main() -> io::Result<()> {
     let tenant = Arc::new(Tenant::generate(&profile, arguments.seed));
     if let Some(folder) = &arguments.write_truth {
         write_truth(&tenant, folder)?;
+    }
+    if let Some(file) = &arguments.write_forms {
+        write_forms(file)?;
     }
     let clock: Arc<dyn Clock> = if arguments.real_time {
         Arc::new(SystemClock)
