@@ -121,7 +121,7 @@ impl Said {
 type Row = (&'static str, &'static str, Speaker, fn(&Words) -> Said);
 
 /// Elements of cards.
-const CARDS: [Row; 20] = [
+const CARDS: [Row; 21] = [
     ("text blocks", "BizChat", Copilot, |[a, b, ..]| Said::card(json!([block(a), block(b)]), format!("{a}\n{b}"))),
     ("text block and marked text", "BizChat", Copilot, |[a, ..]| Said::card(json!([block(a), marked(a)]), a.clone())),
     ("marked text first", "BizChat", Copilot, |[a, ..]| Said::card(json!([marked(a), block(a)]), a.clone())),
@@ -192,6 +192,9 @@ const CARDS: [Row; 20] = [
     ("card without words", "BizChat", Copilot, |_| {
         Said::card(json!([{"type": "Image", "url": "https://contoso.example/x.png"}]), String::new()).unread()
     }),
+    ("card without words and an empty body", "BizChat", Copilot, |_| {
+        Said::card(json!([]), String::new()).written("html", "").unread()
+    }),
     ("card with blanks", "BizChat", Copilot, |_| Said::card(json!([block(" \u{a0}")]), String::new()).unread()),
 ];
 
@@ -233,7 +236,7 @@ const SENDINGS: [Row; 10] = [
 ];
 
 /// Bodies, and what single applications do.
-const BODIES: [Row; 29] = [
+const BODIES: [Row; 31] = [
     ("final response in a card", "Excel", Copilot, |[a, b, ..]| {
         let document = json!({"thoughts": b, "finalResponse": a}).to_string();
         Said::card(json!([block(&document)]), a.clone()).found_in("final-response")
@@ -243,6 +246,10 @@ const BODIES: [Row; 29] = [
     }),
     ("no final response", "Excel", Copilot, |[a, ..]| {
         Said::card(json!([block(&format!(r#"{{"thoughts":"{a}"}}"#))]), format!(r#"{{"thoughts":"{a}"}}"#))
+    }),
+    ("blank final response", "Excel", Copilot, |[_, b, ..]| {
+        let document = json!({"thoughts": b, "finalResponse": " "}).to_string();
+        Said::card(json!([block(&document)]), document)
     }),
     ("words of Excel", "Excel", Copilot, |[a, ..]| Said::card(json!([block(a)]), a.clone())),
     ("final response of another application", "Word", Copilot, |[a, ..]| {
@@ -286,6 +293,9 @@ const BODIES: [Row; 29] = [
             format!("<ul><li>{a}</li><li>{}</li></ul>{}<br>{a}", escaped(b), escaped(c)),
             format!("{a}\n{b}\n{c}\n{a}"),
         )
+    }),
+    ("empty line", "WebChat", Copilot, |[a, _, _, _, e, _]| {
+        Said::body("html", format!("{a}<br><br/>{e}"), format!("{a}\n\n{e}"))
     }),
     ("table in a body", "WebChat", Copilot, |[a, _, _, _, e, f]| {
         Said::body(
