@@ -90,11 +90,23 @@ async fn looked(simulated: &Simulated, request: &Request) -> (Result<Outcome, Lo
 
 /// An audit's exit code.
 fn audited(folder: &Path, whom: &[&str]) -> u8 {
+    audit_of(folder, whom).0
+}
+
+/// An audit's exit code and page.
+fn audit_of(folder: &Path, whom: &[&str]) -> (u8, String) {
     let archive = folder.display().to_string();
     let words = ["copilot-archive", "audit", "--archive", &archive];
     let cli = Cli::try_parse_from(words.iter().chain(whom)).unwrap();
     let Some(Command::Audit(args)) = cli.command else { unreachable!("the words say audit") };
-    audit::run_of(&Folder::new(folder), &args, &MapEnv::default(), &SystemClock, &Screen::to(Box::new(std::io::sink())))
+    let written = Written::default();
+    let screen = Screen::to(Box::new(written.clone()));
+    (audit::run_of(&Folder::new(folder), &args, &MapEnv::default(), &SystemClock, &screen), written.text())
+}
+
+/// The labels of an audit's page, which stand before its lines in a column of their own.
+fn labels<'a>(page: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    page.filter_map(|line| line.split("  ").next()).filter(|label| !label.is_empty()).collect()
 }
 
 /// What the instructions in a bag print, run as a person would.
@@ -157,6 +169,21 @@ async fn a_first_look_archives_everything_and_a_second_one_nothing_new() {
     assert!(screen.contains("0 lines in 0 segments"), "{screen}");
     assert!(!screen.contains("Z-history"), "history has nothing left to do: {screen}");
     assert_archived(&archive, second.simulator.tenant());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_in_the_readme_has_the_labels_of_a_real_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulated = served(folder.path()).await;
+    let (outcome, screen) = looked(&simulated, &everything()).await;
+    assert!(outcome.unwrap().complete, "{screen}");
+    let user = simulated.simulator.tenant().users()[8].id.to_string();
+    let (code, page) = audit_of(folder.path(), &["--user", &user]);
+    assert_eq!(code, 0, "{page}");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let asked = |line: &&str| !line.starts_with("$ cargo local audit --user ");
+    let shown = readme.lines().skip_while(asked).skip(1).take_while(|line| *line != "```");
+    assert_eq!(labels(shown), labels(page.lines()), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
