@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{Kind, RunId, Timestamp};
-use end_to_end::{BATCH, World};
+use domain::{Kind, Message, RunId, Timestamp};
+use end_to_end::{BATCH, FIFTEEN_MINUTES, World};
 use graph_simulator::{Fault, Item, RequestKind, Rule, Switches, User, UserState, numbered};
 use jiff::SignedDuration;
 use queue::Queue;
@@ -127,6 +127,48 @@ async fn a_user_that_always_fails_stands_alone_in_the_dead_letters_and_others_ar
     let late = world.archive().await.receipts(&daily_run(at)).await.unwrap();
     assert!(late.iter().flat_map(|(_, lines)| lines).any(|line| line.user_id == users[13] && line.new == 5));
     assert_eq!(world.archive().await.ledger().await.unwrap().len(), 1, "the run stays closed");
+}
+
+/// Hand-overs in a row after which a user without a finished piece has failed, as the contract of the queue has it.
+const HAND_OVERS: u32 = 16;
+
+#[tokio::test(start_paused = true)]
+async fn a_user_handed_over_sixteen_times_without_progress_fails() {
+    // One whose first page never comes in time, and one whom nobody has the time to begin with.
+    let (slow, prompt) = (Fault::Slow { millis: 50_000 }, Fault::Slow { millis: 0 });
+    for (fault, given, asked) in [(slow, Duration::from_secs(10), true), (prompt, Duration::from_secs(1), false)] {
+        let (tenant, user) = one_user(3);
+        let rules = vec![Rule::always(fault).user(user)];
+        let mut world = World::with(tenant, Switches { rules, ..Switches::default() });
+        world.given = given;
+        let at = world.seconds();
+        world.fan_out(&format!(r#"{{"scheduledTime":"{at}"}}"#)).await.unwrap();
+        let mut last = String::new();
+        for hops in 0..HAND_OVERS {
+            let batch = world.queue.receive(BATCH).await;
+            let [only] = &batch[..] else { panic!("{batch:?}") };
+            assert_eq!((Message::from_body(&only.body).unwrap().hops, only.receive_count), (hops, 1), "{given:?}");
+            last.clone_from(&only.body);
+            world.invoke(0, batch).await;
+        }
+        assert!(world.queue.receive(BATCH).await.is_empty(), "it went back, and was not handed over again");
+
+        let report = world.finish(&daily_run(at)).await;
+        assert_eq!((report.complete, report.users.failed), (false, 1), "{report:#?}");
+        let line = world.line(&report.run_id, user).await;
+        assert_eq!(line.class.unwrap().reason(), Some("no-progress"));
+        assert_eq!((line.covered_to, world.held(user)), (None, 0), "nothing was read, so nothing is covered");
+        assert_eq!(world.simulator.ledger().interactions().next().is_some(), asked);
+        let dead: Vec<String> = world.queue.dead_letters().into_iter().map(|letter| letter.body).collect();
+        assert_eq!(dead, [last]);
+
+        // Redriven when Graph is itself again and there is time, it is read.
+        world.simulator.change(|switches| switches.rules.clear());
+        world.given = FIFTEEN_MINUTES;
+        assert_eq!(world.queue.redrive(), 1);
+        world.drain().await;
+        world.expect_truth([user]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
