@@ -75,7 +75,7 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
     let handle = match attempt.archive.checkpoint(message.user_id).await {
         Ok(handle) => handle,
         Err(error) => {
-            report(&error, message);
+            report(&error, None, message);
             return Ended { outcome: Outcome::Ended(Class::Failed(Failure::Storage)), line };
         }
     };
@@ -264,7 +264,7 @@ impl Reading<'_> {
 
     /// What an answer of Graph means for the piece.
     async fn judge(&mut self, error: GraphError) -> Result<Asked, ArchiveError> {
-        report(&error, self.message);
+        report(&error, error.request_id(), self.message);
         Ok(match error {
             GraphError::Unavailable(reason) => Asked::Unavailable(reason),
             GraphError::RetryAfter { until } => Asked::Interrupted { until: Some(until) },
@@ -326,7 +326,7 @@ impl Reading<'_> {
     }
 
     fn storage_failed(&self, error: &ArchiveError) -> Outcome {
-        report(error, self.message);
+        report(error, None, self.message);
         Outcome::Ended(Class::Failed(Failure::Storage))
     }
 
@@ -488,8 +488,8 @@ fn count(line: &mut ReceiptLine, tally: &Tally) {
     line.request_ids.extend(tally.failed_request_ids.iter().take(room).cloned());
 }
 
-/// Logs what went wrong for a user, once, where it is handled.
-fn report(error: &dyn std::error::Error, message: &Message) {
+/// Logs what went wrong for a user, once, where it is handled; with Graph's id of the request, by which Microsoft finds it.
+fn report(error: &dyn std::error::Error, request_id: Option<&str>, message: &Message) {
     let error = Chain(error);
-    tracing::info!(run_id = %message.run_id, user_id = %message.user_id, %error, "user not read to the end");
+    tracing::info!(run_id = %message.run_id, user_id = %message.user_id, request_id, %error, "user not read to the end");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use uuid::Uuid;
 
 use crate::log::Log;
 use crate::runtime_api::{Next, Reported, RuntimeApi, Said};
+
+/// Has the kernel kill a process when the thread that started it is gone, and becomes the program: part of util-linux.
+const SETPRIV: &str = "/usr/bin/setpriv";
 
 /// How long a process may take to its first poll: what Lambda gives it.
 const START: Duration = Duration::from_secs(10);
@@ -143,6 +146,11 @@ impl Environment {
         }
     }
 
+    /// The process, if there is one.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(|process| process.child.id())
+    }
+
     /// Whether its process is there and stands still.
     pub fn is_frozen(&self) -> bool {
         self.process.as_ref().is_some_and(Process::is_frozen)
@@ -152,7 +160,8 @@ impl Environment {
 impl Process {
     async fn start(program: &Program, name: &str, log: &Log) -> Self {
         let api = RuntimeApi::start().await.expect("a port is free");
-        let mut child = Command::new(&program.binary)
+        assert!(program.binary.is_file(), "{} is no binary", program.binary.display());
+        let mut child = bound(&program.binary)
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", &program.name)
@@ -234,6 +243,19 @@ impl Process {
             let _ = output.await;
         }
     }
+}
+
+/// What starts this binary. A process that is frozen does not notice that a test was killed and would stand still for ever, so
+/// where it can be, it is bound to the thread that starts it. Tests' threads and those of their runtimes end with the
+/// runtime, and a process with its stack before that: nothing here blocks in place, by which a runtime's thread would be
+/// replaced.
+fn bound(binary: &Path) -> Command {
+    if !Path::new(SETPRIV).is_file() {
+        return Command::new(binary);
+    }
+    let mut command = Command::new(SETPRIV);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(binary);
+    command
 }
 
 fn since(begun: Timestamp) -> Duration {

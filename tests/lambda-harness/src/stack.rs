@@ -194,6 +194,11 @@ impl Stack {
             switches.secret = Some(secret.to_owned());
             switches.tokens_revoked_before = Some(SystemClock.now());
         });
+        self.set_secret(secret);
+    }
+
+    /// Puts this into Secrets Manager in place of the client secret.
+    pub fn set_secret(&self, secret: &str) {
         self.fake.set_secret(SECRET, secret);
     }
 

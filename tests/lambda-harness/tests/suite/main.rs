@@ -19,7 +19,8 @@ mod timeouts;
 use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
 use graph_simulator::{Folder, Item, Tenant, plain};
 use jiff::SignedDuration;
-use lambda_harness::CANARY;
+use lambda_harness::{CANARY, Line};
+use serde_json::Value;
 
 fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -47,4 +48,10 @@ fn user(tenant: &mut Tenant, number: u64, count: usize, newest: SignedDuration, 
 /// A daily run scheduled for this time.
 fn daily(at: Timestamp) -> String {
     format!(r#"{{"scheduledTime":"{at}"}}"#)
+}
+
+/// The lines with this message.
+fn messages<'a>(lines: &'a [Line], message: &'a str) -> impl Iterator<Item = Value> + 'a {
+    let lines = lines.iter().map(|line| serde_json::from_str::<Value>(&line.text).unwrap());
+    lines.filter(move |line| line["message"] == message)
 }

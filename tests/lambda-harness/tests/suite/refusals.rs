@@ -7,11 +7,10 @@ use std::time::Duration;
 use lambda_harness::{Function, Line, Outcome, Setup, Stack};
 use serde_json::Value;
 
-use super::{daily, hours, tenant, user};
+use super::{daily, hours, messages, tenant, user};
 
 fn errors<'a>(lines: &'a [Line], message: &'a str) -> impl Iterator<Item = Value> + 'a {
-    let lines = lines.iter().map(|line| serde_json::from_str::<Value>(&line.text).unwrap());
-    lines.filter(move |line| line["level"] == "ERROR" && line["message"] == message)
+    messages(lines, message).filter(|line| line["level"] == "ERROR")
 }
 
 #[tokio::test(flavor = "multi_thread")]

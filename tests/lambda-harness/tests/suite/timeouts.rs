@@ -8,7 +8,7 @@ use graph_simulator::{Fault, RetryAfter, Rule, Switches};
 use jiff::SignedDuration;
 use lambda_harness::{Fate, Outcome, Setup, Stack};
 
-use super::{daily, hours, tenant, user};
+use super::{daily, hours, messages, tenant, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_meets_its_deadline_hands_over_what_is_left() {
@@ -102,6 +102,22 @@ async fn a_user_that_always_fails_stands_alone_among_the_dead_letters() {
     let received = stack.source.batches().into_iter().flat_map(|batch| batch.messages);
     let again: BTreeSet<_> = received.filter(|one| one.receive_count > 1).map(|one| one.body).collect();
     assert_eq!(again.len(), 1, "nobody else is read twice");
+
+    // Whoever looks into it is led from the run to the request that Microsoft can find.
+    let run = report["run_id"].as_str().unwrap();
+    let worker = stack.worker.stop().await;
+    let told: Vec<_> = messages(&worker, "user not read to the end").collect();
+    assert!(!told.is_empty(), "{worker:#?}");
+    let line = stack.line(run, hopeless);
+    let requests = line["request_ids"].as_array().unwrap();
+    for line in told {
+        assert_eq!((&line["run_id"], &line["user_id"]), (&run.into(), &hopeless.to_string().into()), "{line:#}");
+        assert!(requests.contains(&line["request_id"]), "{line:#}: {requests:?}");
+    }
+    let fan_out = stack.fan_out.stop().await;
+    let sent: Vec<_> = messages(&fan_out, "every planned user's message is in the queue").collect();
+    assert!(matches!(&sent[..], [line] if line["run_id"] == run), "{sent:#?}");
+
     stack.expect_truth(users.into_iter().filter(|user| *user != hopeless));
     stack.expect_silence().await;
 }
