@@ -10,8 +10,9 @@ import table
 import tests
 import tree
 
-# Suites whose tests judge what a whole job left behind: by its evidence, by the simulator's truth, by its ledger of requests.
-WHOLE_JOB = ("end-to-end suite", "end-to-end faults")
+# Suites whose tests judge what a whole job left behind: by its evidence, by the simulator's truth, by its ledger of requests,
+# by a search of all that left it.
+WHOLE_JOB = ("end-to-end suite", "end-to-end faults", "end-to-end hostile")
 
 
 def arguments():

@@ -20,9 +20,11 @@ IDLE = 180
 OUTCOME = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED)?", re.MULTILINE)
 
 
-# Tests that take more than a second of the processor each, and together far longer than all others.
+# Tests that take more than a second of the processor each, and together far longer than all others. What a hostile Graph
+# leads to is kept: the spoilt pages, the links and the redirects.
 LEFT_OUT = {
     "a_daily_and_a_history_message_of_one_user_in_one_batch",
+    "a_hundred_items_of_a_megabyte_are_read_in_pieces_within_the_memory_of_one_page",
     "a_kill_at_any_call_of_one_worker_changes_nothing_in_the_end",
     "a_kill_at_any_call_of_two_workers_changes_nothing_in_the_end",
     "a_process_that_stands_still_at_any_call_and_goes_on_two_runs_later_changes_nothing",

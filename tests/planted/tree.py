@@ -17,7 +17,7 @@ SWITCH_HOME = "shared/domain/src/lib.rs"
 
 # The suites whose tests are the universe: those in the crates' sources, and these of their `tests` folders.
 PACKAGES = ["domain", "archive", "graph", "worker", "fan-out", "reconcile", "end-to-end"]
-TESTS = ["format", "directory", "http", "interactions", "tokens", "handle", "suite", "faults"]
+TESTS = ["format", "directory", "http", "interactions", "tokens", "handle", "suite", "faults", "hostile"]
 
 # What differs in the copy's manifest.
 MANIFEST = [

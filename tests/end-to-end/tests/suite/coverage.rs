@@ -1,5 +1,6 @@
 //! Coverage: what is claimed, what is read again, and what is never claimed.
 
+use archive::Checkpoint;
 use bytes::Bytes;
 use domain::{Kind, RunId};
 use end_to_end::World;
@@ -94,8 +95,9 @@ async fn a_weekly_look_back_within_coverage_finds_what_the_overlap_missed() {
     world.expect_truth([user]);
 }
 
-/// Five days with a checkpoint spoilt before the fourth, as `spoil` says; what the fourth and fifth run cost and added.
-async fn with_spoilt_checkpoint(spoil: impl AsyncFn(&World, &str)) -> (u64, u64) {
+/// Five days with a checkpoint spoilt before the fourth, as `spoil` says; what the fourth and fifth run added and cost, and
+/// the checkpoint that they left.
+async fn with_spoilt_checkpoint(spoil: impl AsyncFn(&World, &str)) -> (u64, u64, Bytes) {
     let (mut tenant, user) = one_user(40);
     for day in 0..5_usize {
         for n in 0..3 {
@@ -104,11 +106,10 @@ async fn with_spoilt_checkpoint(spoil: impl AsyncFn(&World, &str)) -> (u64, u64)
         }
     }
     let world = World::new(tenant);
+    let key = format!("state/tenant_id={}/user_id={user}.json", world.simulator.tenant().id);
     let (mut new, mut sent) = (0, 0);
     for day in 0..5 {
         if day == 3 {
-            let tenant = world.simulator.tenant().id;
-            let key = format!("state/tenant_id={tenant}/user_id={user}.json");
             spoil(&world, &key).await;
         }
         let report = world.daily().await;
@@ -121,7 +122,8 @@ async fn with_spoilt_checkpoint(spoil: impl AsyncFn(&World, &str)) -> (u64, u64)
     }
     world.expect_truth([user]);
     assert_eq!(world.simulator.ledger().statuses(RequestKind::Interactions).keys().copied().collect::<Vec<_>>(), [200]);
-    (new, sent)
+    let left = world.store.objects()[&key].clone();
+    (new, sent, left)
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,15 +131,21 @@ async fn a_lost_a_stale_and_a_foreign_checkpoint_cost_requests_only() {
     let undisturbed = with_spoilt_checkpoint(async |_, _| {}).await;
     assert_eq!(undisturbed.0, 6, "three items a day");
     let lost = with_spoilt_checkpoint(async |world, key| world.store.remove(key)).await;
+    // Of an archive that is two days ahead: it covers more, and holds items and segments that this one lacks.
     let foreign = with_spoilt_checkpoint(async |world, key| {
-        let stored = world.store.objects()[key].clone();
-        let id = world.archive().await.id().to_string();
-        let text = String::from_utf8(stored.to_vec()).unwrap().replace(&id, "00000000-0000-4000-8000-000000000001");
+        let id = world.archive().await.id();
+        let ahead = String::from_utf8(undisturbed.2.to_vec()).unwrap();
+        let text = ahead.replace(&id.to_string(), "00000000-0000-4000-8000-000000000001");
+        assert_ne!(text, ahead, "an id of its own");
+        let known = |bytes: &[u8]| Checkpoint::from_bytes(bytes, id).unwrap();
+        let (stored, ahead) = (known(&world.store.objects()[key]), known(ahead.as_bytes()));
+        assert!(ahead.coverage.unwrap().to() > stored.coverage.unwrap().to());
+        assert!(ahead.months.iter().any(|(month, log)| log.next > stored.months[month].next));
         world.store.overwrite(key, text);
     })
     .await;
     let broken = with_spoilt_checkpoint(async |world, key| world.store.overwrite(key, Bytes::from_static(b"{"))).await;
-    for (name, (new, sent)) in [("lost", lost), ("foreign", foreign), ("broken", broken)] {
+    for (name, (new, sent, _)) in [("lost", lost), ("foreign", foreign), ("broken", broken)] {
         assert_eq!(new, undisturbed.0, "{name}");
         assert!(sent <= undisturbed.1 + 4, "{name}: {sent} requests, undisturbed {}", undisturbed.1);
     }
