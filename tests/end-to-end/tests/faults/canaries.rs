@@ -2,11 +2,12 @@
 
 use domain::UserId;
 pub(crate) use end_to_end::Log;
+use graph_simulator::Tenant;
 
 use crate::bed::Bed;
 
 /// In every prompt.
-const PROMPT: &str = "canary-prompt-1b6f";
+pub(crate) const PROMPT: &str = "canary-prompt-1b6f";
 /// In every principal name.
 pub(crate) const UPN: &str = "canary-upn-93aa";
 /// In every display name.
@@ -15,6 +16,17 @@ pub(crate) const NAME: &str = "Canary Name 41c2";
 pub(crate) const MAIL: &str = "canary-mail-77d0";
 /// The application's secret.
 pub(crate) const SECRET: &str = "canary-secret-e5b9~x.Y";
+
+/// Puts them into the tenant: its secret, and the names of its users.
+pub(crate) fn name(tenant: &mut Tenant, users: &[UserId]) {
+    tenant.application.secret = SECRET.to_owned();
+    for (n, user) in users.iter().enumerate() {
+        let person = tenant.user_mut(*user).unwrap();
+        person.upn = format!("{UPN}-{n}@contoso.com");
+        person.display_name = format!("{NAME} {n}");
+        person.mail = Some(format!("{MAIL}.{n}@contoso.com"));
+    }
+}
 
 /// The text of a prompt.
 pub(crate) fn prompt(user: &UserId, n: u64, version: &str) -> String {

@@ -74,13 +74,9 @@ impl Scenario {
     pub(crate) fn new(seed: u64, dice: &Dice) -> Self {
         let days = dice.between(1, 3) as i64;
         let mut tenant = Tenant::new(TenantId::from_bytes([7; 16]), start());
-        tenant.application.secret = canaries::SECRET.to_owned();
         let users: Vec<UserId> = (1..=dice.between(1, 4)).map(|number| tenant.add_licensed(number)).collect();
-        for (n, user) in users.iter().enumerate() {
-            let person = tenant.user_mut(*user).unwrap();
-            person.upn = format!("{}-{n}@contoso.com", canaries::UPN);
-            person.display_name = format!("{} {n}", canaries::NAME);
-            person.mail = Some(format!("{}.{n}@contoso.com", canaries::MAIL));
+        canaries::name(&mut tenant, &users);
+        for user in &users {
             items(&mut tenant, *user, days, dice);
         }
         let queue = Options {

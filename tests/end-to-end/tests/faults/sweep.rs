@@ -10,13 +10,15 @@ use archive::records::Report;
 use domain::{Kind, RunId, TenantId, Timestamp, UserId};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use graph_simulator::{Item, Switches, Tenant, plain};
+use graph_simulator::{Folder, Item, Switches, Tenant, plain};
 use jiff::SignedDuration;
 use queue::Options;
 use queue::source::{self, Again, Answer};
 use settings::Rules;
+use tracing::subscriber::DefaultGuard;
 
 use crate::bed::{Bed, Made, Sandbox};
+use crate::canaries::{self, Log};
 use crate::process::{Blow, End, Fate, Process, Rates, live};
 
 /// What the worker is given: too little for the busiest user's window, so that it is handed over.
@@ -33,19 +35,31 @@ fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
 }
 
+/// The text of a user's so-manieth item.
+fn text(user: UserId, n: usize, created: Timestamp) -> String {
+    plain(user, n, created).replace("\"Item", &format!("\"{}", canaries::PROMPT))
+}
+
 /// Three users: one with many pages across two months and a history that takes several pieces, one with a late item, one
 /// with an item that is edited.
 fn tenant() -> (Tenant, Vec<UserId>) {
     let mut tenant = Tenant::new(TenantId::from_bytes([7; 16]), now());
     let users: Vec<UserId> = (1..=3).map(|number| tenant.add_licensed(number)).collect();
+    canaries::name(&mut tenant, &users);
+    let item = |user, n, created| Item::new(text(user, n, created), created);
+    let mut add = |user, count: usize, newest, every: SignedDuration| {
+        for n in 0..count {
+            let folder = if n % 2 == 0 { Folder::TeamsMessagesData } else { Folder::TeamChat };
+            tenant.add_item(user, item(user, n, newest - every * n as i32).in_folder(folder));
+        }
+    };
     // 2 November back to 30 October in one page, and on to September.
-    tenant.add_items(users[0], 36, now() - hours(3), hours(21));
-    tenant.add_items(users[1], 6, now() - hours(3), hours(9));
-    let item = |user, n, created| Item::new(plain(user, n, created), created);
+    add(users[0], 36, now() - hours(3), hours(21));
+    add(users[1], 6, now() - hours(3), hours(9));
+    add(users[2], 3, now() - hours(5), hours(5));
     tenant.add_item(users[1], item(users[1], 100, now() - hours(30)).visible_from(now() + hours(10)));
-    tenant.add_items(users[2], 3, now() - hours(5), hours(5));
     let edited =
-        item(users[2], 100, now() - hours(20)).edited(now() + hours(16), plain(users[2], 101, now() - hours(20)));
+        item(users[2], 100, now() - hours(20)).edited(now() + hours(16), text(users[2], 101, now() - hours(20)));
     tenant.add_item(users[2], edited);
     for (n, user) in users.iter().enumerate() {
         tenant.add_item(*user, item(*user, 200, now() + hours(8 + n as i64)));
@@ -60,6 +74,8 @@ struct Sweep {
     calls: Arc<AtomicU64>,
     fate: Option<Fate>,
     workers: usize,
+    log: Log,
+    _logged: DefaultGuard,
     /// What stands still until everything is over.
     zombies: Mutex<Vec<(Arc<Process>, BoxFuture<'static, ()>)>>,
 }
@@ -78,7 +94,10 @@ impl Sweep {
             rates: Rates::default(),
             rules: Rules { history_start: now() - hours(34 * 24), ..Rules::default() },
         };
-        Self { bed: Bed::new(made), users, calls: Arc::default(), fate, workers, zombies: Mutex::default() }
+        let log = Log::default();
+        let _logged = tracing::subscriber::set_default(log.subscriber());
+        let (calls, zombies) = (Arc::default(), Mutex::default());
+        Self { bed: Bed::new(made), users, calls, fate, workers, log, _logged, zombies }
     }
 
     /// A process whose calls are counted with everybody's.
@@ -180,6 +199,7 @@ impl Sweep {
         let texts = |user: &UserId| tenant.truth(*user).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
         let truth: BTreeMap<_, _> = self.users.iter().map(|user| (user.to_string(), texts(user))).collect();
         let differences = evidence::compare(&self.bed.source(), &tenant.id.to_string(), &truth).unwrap();
+        canaries::search(&self.bed, &self.log);
         let broken = self.bed.judge.verdict();
         let told = || format!("{what}: {broken:#?}\n{}", self.bed.judge.trace().join("\n"));
         assert!(broken.is_empty(), "{}", told());
@@ -210,6 +230,7 @@ fn sweep(workers: usize, blow: Blow) -> u64 {
         let trace = sweep.bed.judge.trace().join("\n");
         let handed_over = trace.contains("\"hops\":1");
         assert!(handed_over, "nothing is handed over: {trace}");
+        assert!(!sweep.log.text().is_empty(), "nothing is logged, so nothing is searched");
         let counts: Vec<_> = reports.iter().map(|report| report.interactions.new).collect();
         assert_eq!(counts.iter().sum::<u64>(), 51, "{counts:?}: every text, the late and the edited one too");
         assert!(counts.iter().all(|new| *new > 0), "{counts:?}");
