@@ -49,13 +49,15 @@ async fn a_worker_that_overruns_its_time_is_killed_and_its_batch_comes_again() {
     // As late as it gets: the receipt is written, and its answer never comes.
     stack.fake.plan(AwsFault::new(Effect::HangDone).action("PutObject").resource("/receipts/"));
     let report = stack.finish(&run).await;
+    // The event source may ask while only some of the messages are visible again, and then delivers them in two batches.
     let outcomes: Vec<_> = stack.source.batches().into_iter().map(|batch| batch.invoked.outcome).collect();
-    assert!(matches!(outcomes[..], [Outcome::TimedOut, Outcome::Answered(_)]), "{outcomes:?}");
+    let [Outcome::TimedOut, again @ ..] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert!(!again.is_empty() && again.iter().all(|one| matches!(one, Outcome::Answered(_))), "{outcomes:?}");
     assert_eq!((&report["complete"], &report["users"]["exported"]), (&true.into(), &6.into()), "{report:#}");
     assert_eq!((&report["interactions"]["new"], &report["interactions"]["recovered"]), (&30.into(), &0.into()));
     assert_eq!(report["attempts_lost"], 0, "it left a receipt");
     let keys: BTreeSet<_> = stack.objects().into_keys().filter(|key| key.contains("/receipts/")).collect();
-    assert_eq!(keys.len(), 2, "{keys:?}");
+    assert_eq!(keys.len(), outcomes.len(), "{keys:?}");
     stack.expect_truth(users);
     stack.expect_silence().await;
 }
