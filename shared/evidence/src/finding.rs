@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::verify::Kept;
+use crate::verify::{Erased, Kept};
 
 /// How many findings of one code are kept. An archive broken everywhere is told by the first thousand of a kind; the rest
 /// are counted, so that memory is bounded for any input.
@@ -55,6 +55,8 @@ codes! {
     ForeignTenant = "foreign-tenant", Integrity;
     /// A key that is not of the layout.
     UnknownKey = "unknown-key", Integrity;
+    /// A tombstone that does not parse or names another user than its key: it excuses nothing.
+    TombstoneInvalid = "tombstone-invalid", Integrity;
     /// The store holds more than one version of what is put once.
     SecondVersion = "second-version", Integrity;
     /// The store holds a delete marker for what is put once.
@@ -264,6 +266,8 @@ pub struct Verdict {
     pub numbers: Numbers,
     /// What the store says of versions and locks; nothing of a folder.
     pub kept: Option<Kept>,
+    /// Who has a tombstone, and what of them is gone.
+    pub erased: Vec<Erased>,
     #[serde(skip)]
     counts: BTreeMap<Code, u64>,
 }

@@ -22,6 +22,15 @@ pub(crate) struct Archive {
     pub(crate) _created_at: Timestamp,
 }
 
+/// What says that a user was erased.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Tombstone {
+    pub(crate) user_id: String,
+    pub(crate) erased_at: Timestamp,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct RosterLine {
     pub(crate) user_id: String,

@@ -32,6 +32,7 @@ pub(crate) enum Key<'a> {
     /// A tombstone: nobody asks for this user again.
     Erased {
         tenant: &'a str,
+        user: &'a str,
     },
     /// A checkpoint or the state of an open run: caches, never evidence, so only their place is of the format.
     State {
@@ -100,10 +101,10 @@ pub(crate) fn parse(key: &str) -> Option<Key<'_>> {
             user: guid_of(user, "user_id=")?,
             sha256: page.strip_prefix("page-")?.strip_suffix(".zst").filter(|hash| is_hex(hash, 64))?,
         }),
-        ["erased", tenant, name] => {
-            guid_of(name.strip_suffix(".json")?, "user_id=")?;
-            Some(Key::Erased { tenant: guid_of(tenant, "tenant_id=")? })
-        }
+        ["erased", tenant, name] => Some(Key::Erased {
+            tenant: guid_of(tenant, "tenant_id=")?,
+            user: guid_of(name.strip_suffix(".json")?, "user_id=")?,
+        }),
         ["state", tenant, name] if name.ends_with(".json") => {
             Some(Key::State { tenant: guid_of(tenant, "tenant_id=")? })
         }

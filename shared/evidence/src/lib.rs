@@ -31,4 +31,4 @@ pub use keeping::{Keeping, Lock, Version, Versioning};
 pub use people::{Licensed, Names, People, Person, people};
 pub use read::{Closing, Stored, ledger, lines, records, segments, sha256};
 pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError, is_key};
-pub use verify::{Expectation, Kept, Locks, Versions, verify};
+pub use verify::{Erased, Expectation, Kept, Locks, Versions, verify};

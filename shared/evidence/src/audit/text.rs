@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{Answer, AuditReport, Items, UserAudit};
 use crate::coverage::{Gap, Interval, Proof, Shown, Window};
 use crate::people::{Names, Person};
-use crate::verify::{Kept, Versions};
+use crate::verify::{Erased, Kept, Versions};
 
 /// How many findings the page lists; the JSON form has the others.
 const MAX_FINDINGS: usize = 20;
@@ -66,6 +66,9 @@ impl AuditReport {
             write!(licence, "; {} … {}", day(span.first), day(span.last))?;
         }
         entry(page, "licence", &licence)?;
+        if let Some(erased) = self.integrity.erased.iter().find(|erased| erased.user_id == person.user_id) {
+            entry(page, "erased", &erased_text(erased))?;
+        }
         let mut label = "coverage";
         let mut parts: Vec<(Window, String)> = Vec::new();
         parts.extend(coverage.intervals.iter().map(|interval| (interval.window, interval_text(interval))));
@@ -144,10 +147,15 @@ impl AuditReport {
             numbers.run_files, numbers.segments, numbers.segments_unread
         );
         entry(page, "", &hashed)?;
-        let rest = numbers.lines.saturating_sub(numbers.receipt_new);
-        let lines = format!(
-            "{} lines = {} new by receipts + {rest} of attempts that left none or of runs not closed",
-            numbers.lines, numbers.receipt_new
+        let mut lines = format!("{} lines", numbers.lines);
+        if self.lines_erased() > 0 {
+            let _ = write!(lines, " + {} erased", self.lines_erased());
+        }
+        let rest = (numbers.lines + self.lines_erased()).saturating_sub(numbers.receipt_new);
+        let _ = write!(
+            lines,
+            " = {} new by receipts + {rest} of attempts that left none or of runs not closed",
+            numbers.receipt_new
         );
         entry(page, "", &lines)?;
         let notes = format!(
@@ -159,6 +167,7 @@ impl AuditReport {
             entry(page, "", &format!("versions: {}", versions_text(kept)))?;
             entry(page, "", &format!("locks: {}", self.locks_text(kept)))?;
         }
+        self.write_erased(page)?;
         let broken: Vec<_> = self.integrity.integrity().collect();
         entry(page, "", &format!("{} promises found broken", broken.len()))?;
         for finding in broken.iter().take(MAX_FINDINGS) {
@@ -169,6 +178,43 @@ impl AuditReport {
         }
         Ok(())
     }
+
+    /// Whoever reads an audit has to see every tombstone: it excuses what is missing.
+    fn write_erased(&self, page: &mut String) -> fmt::Result {
+        let erased = &self.integrity.erased;
+        if erased.is_empty() {
+            return Ok(());
+        }
+        entry(
+            page,
+            "",
+            &format!("{} users erased, each with a tombstone: what is missing of them is no fault", erased.len()),
+        )?;
+        for one in erased.iter().take(MAX_FINDINGS) {
+            entry(page, "", &format!("- {}, {}", one.user_id, erased_text(one)))?;
+        }
+        if erased.len() > MAX_FINDINGS {
+            entry(page, "", &format!("- and {} more, see the JSON form", erased.len() - MAX_FINDINGS))?;
+        }
+        Ok(())
+    }
+
+    /// Lines of the erased segments of those whose lines were counted.
+    fn lines_erased(&self) -> u64 {
+        let read = |erased: &&Erased| self.all || self.users.iter().any(|user| user.person.user_id == erased.user_id);
+        self.integrity.erased.iter().filter(read).map(|erased| erased.lines).sum()
+    }
+}
+
+fn erased_text(erased: &Erased) -> String {
+    let Erased { erased_at, reason, segments, lines, pages, left, .. } = erased;
+    let mut text = format!(
+        "on {erased_at}: {segments} segments with {lines} lines and {pages} pages that receipts name are gone, {left} are left"
+    );
+    if let Some(reason) = reason {
+        let _ = write!(text, "; reason given: {}", clean(reason));
+    }
+    text
 }
 
 fn write_rereads(page: &mut String, user: &UserAudit) -> fmt::Result {

@@ -37,9 +37,10 @@ impl Check<'_> {
         let users: Vec<(&String, &Months)> = inventory.segments.iter().collect();
         let (verdict, facts) = (&mut self.found.verdict, &mut self.facts);
         verdict.numbers.users = users.len() as u64;
-        let (source, expectation) = (self.source, self.expectation);
+        let (source, expectation, tombstones) = (self.source, self.expectation, &self.tombstones);
         let read = |(user, months): &(&String, &Months)| {
-            let log = Log { source, tenant: &inventory.tenant, user, wanted: expectation.wants(user) };
+            let (wanted, erased) = (expectation.wants(user), tombstones.contains_key(*user));
+            let log = Log { source, tenant: &inventory.tenant, user, wanted, erased };
             log.read(months, &started)
         };
         in_order(&users, read, |_, (of_user, facts_of_user)| {
@@ -58,6 +59,8 @@ struct Log<'a> {
     tenant: &'a str,
     user: &'a str,
     wanted: bool,
+    /// What is missing of an erased user is no gap: a lock may have kept the rest.
+    erased: bool,
 }
 
 impl Log<'_> {
@@ -66,7 +69,8 @@ impl Log<'_> {
         let mut facts = Vec::new();
         let mut held: HashSet<ItemHash> = HashSet::new();
         for (month, log) in months {
-            if let Some(number) = first_gap(log.keys())
+            if !self.erased
+                && let Some(number) = first_gap(log.keys())
                 && let Some(key) = log.values().next_back()
             {
                 let sentence = format!("the log has no segment {number}, and later ones");
@@ -79,6 +83,9 @@ impl Log<'_> {
             for key in log.values() {
                 // An object that vanishes between the listing and the reading is as missing as one never listed.
                 let Some(bytes) = self.source.read(key)? else {
+                    if self.erased {
+                        continue;
+                    }
                     verdict.add(Code::SegmentGap, key, "was listed and is not there any more");
                     continue;
                 };

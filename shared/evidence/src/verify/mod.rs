@@ -6,6 +6,7 @@
 //! are read at once. Memory holds the listing, a few words per segment, the hashes of a few users' items and the lines of a
 //! few runs.
 
+mod erased;
 mod kept;
 mod ledger;
 mod logs;
@@ -19,11 +20,12 @@ use jiff::Timestamp;
 use crate::coverage::Window;
 use crate::decode::{self, DecodeError};
 use crate::finding::{Code, Verdict};
-use crate::form::{self, FORMAT, LedgerEntry};
+use crate::form::{self, FORMAT, LedgerEntry, Tombstone};
 use crate::layout::{self, ARCHIVE, Key, RunFile};
 use crate::source::{Source, SourceError};
 use crate::unite::joined;
 
+pub use erased::Erased;
 pub use kept::{Kept, Locks, Versions};
 
 /// What is known outside the archive.
@@ -51,6 +53,7 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
         expectation,
         inventory: Inventory::default(),
         ledger: Vec::new(),
+        tombstones: BTreeMap::new(),
         facts: BTreeMap::new(),
         pages: BTreeMap::new(),
         found: Found::default(),
@@ -58,10 +61,12 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
     if !check.take_inventory()? {
         return Ok(check.found.verdict);
     }
+    check.read_tombstones()?;
     check.read_ledger()?;
     check.read_logs()?;
     check.read_quarantine()?;
     check.check_runs()?;
+    check.list_erased();
     check.list_orphans();
     check.compare_coverage();
     check.ask_store()?;
@@ -78,6 +83,8 @@ struct Inventory {
     ledger: BTreeMap<u64, String>,
     /// Key and the hash it names.
     quarantine: BTreeMap<String, String>,
+    /// By user.
+    tombstones: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +116,8 @@ struct Check<'s> {
     expectation: &'s Expectation,
     inventory: Inventory,
     ledger: Vec<(String, LedgerEntry)>,
+    /// By user: the tombstones that are valid.
+    tombstones: BTreeMap<String, Tombstone>,
     facts: BTreeMap<String, Fact>,
     /// The hash of each quarantined page as stored.
     pages: BTreeMap<String, String>,
@@ -121,6 +130,8 @@ struct Found {
     verdict: Verdict,
     /// Segments that any receipt names.
     named: HashSet<String>,
+    /// What receipts name of erased users and is gone.
+    gone: erased::Gone,
     /// By user: the windows of all receipts, joined.
     read: HashMap<String, Vec<Window>>,
     /// By user: what users files have as covered, joined, and the last run that has it.
@@ -131,6 +142,7 @@ impl Found {
     fn add(&mut self, more: Self) {
         self.verdict.absorb(more.verdict);
         self.named.extend(more.named);
+        self.gone.add(more.gone);
         for (user, windows) in more.read {
             add_windows(self.read.entry(user).or_default(), &windows);
         }
@@ -200,7 +212,7 @@ impl Check<'_> {
             if let Key::Segment { tenant: owner, .. }
             | Key::Ledger { tenant: owner, .. }
             | Key::Quarantine { tenant: owner, .. }
-            | Key::Erased { tenant: owner }
+            | Key::Erased { tenant: owner, .. }
             | Key::State { tenant: owner } = parsed
             {
                 // Without an archive.json the first tenant met stands in, so that the rest can be checked.
@@ -266,7 +278,10 @@ impl Check<'_> {
 impl Inventory {
     fn sort_in(&mut self, parsed: Key<'_>, key: &str) {
         match parsed {
-            Key::Archive | Key::Help | Key::Erased { .. } | Key::State { .. } => {}
+            Key::Archive | Key::Help | Key::State { .. } => {}
+            Key::Erased { user, .. } => {
+                self.tombstones.insert(user.to_owned(), key.to_owned());
+            }
             Key::Segment { month, user, number, .. } => {
                 let months = self.segments.entry(user.to_owned()).or_default();
                 months.entry(month.to_owned()).or_default().insert(number, key.to_owned());

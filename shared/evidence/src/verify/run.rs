@@ -298,6 +298,10 @@ impl RunCheck<'_, '_> {
                 }
             }
             if !self.check.inventory.has_segment(&segment.key) {
+                if self.check.is_erased(&line.user_id, &segment.key) {
+                    self.found.gone.segments.insert(segment.key.clone(), segment.lines);
+                    continue;
+                }
                 add(Code::ReceiptSegmentMissing, "names a segment that is not there");
                 continue;
             }
@@ -329,6 +333,9 @@ impl RunCheck<'_, '_> {
             match self.check.pages.get(&page.key) {
                 Some(sha256) if *sha256 == page.sha256 => {}
                 Some(_) => add(Code::QuarantineHash, "names a quarantined page whose bytes are others"),
+                None if self.check.is_erased(&line.user_id, &page.key) => {
+                    self.found.gone.pages.insert(page.key.clone());
+                }
                 None => add(Code::QuarantineMissing, "names a quarantined page that is not there"),
             }
         }
