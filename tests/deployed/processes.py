@@ -5,6 +5,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 # How long a process may take to end by itself before it is killed.
@@ -136,6 +137,22 @@ class Processes:
             said = process.stop()
             if kind is not None and issubclass(kind, Exception):
                 print(f"--- the end of what {process.name} said\n{tail(said)}")
+
+
+def to_the_end(name, work):
+    """Does `work` with processes in a folder of their own, says which faults it named, and returns the exit code."""
+    end_on_signals()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True) as folder:
+        try:
+            with Processes(folder) as processes:
+                faults = work(processes)
+        except Failed as failed:
+            faults = [failed]
+    for fault in faults:
+        print(f"FAILED     {fault}")
+    print(f"{'failed' if faults else 'passed'} in {time.monotonic() - began:.0f} s")
+    return 1 if faults else 0
 
 
 def tail(text, lines=15):

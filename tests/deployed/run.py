@@ -2,19 +2,15 @@
 
 import datetime
 import json
-import os
-import pathlib
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 from custodians import break_glass, expect_readers
 from deployment import parameters, sam_deploy
 from emulator import CREDENTIALS, Emulator, Simulator, program
-from processes import Failed, Processes, end_on_signals, expect, same, wait_for
+from processes import expect, same, to_the_end, wait_for
 from templates import read
 from truth import Truth, expect_complete, expect_truth, lines, summed
 
@@ -173,35 +169,24 @@ With the AWS command line, after this, everything works as on AWS:
     signal.pause()
 
 
-def main():
-    end_on_signals()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="deployed-"))
-    began = time.monotonic()
-    try:
-        with Processes(folder) as processes:
-            stack, simulator, truth = deployed(processes)
-            look = Look(stack, simulator, truth)
-            look.dry_run()
-            last = look.days()
-            look.audit(last["ledger"])
-            look.user_that_fails()
-            look.invocation_that_fails()
-            stack.expect_nothing_denied()
-            processes.expect_loopback()
-            if "--keep" in sys.argv[1:]:
-                keep(stack)
-            # Nobody wants to look around in an archive that was tampered with.
-            look.custody()
-            summary = simulator.process.stop()
-            expect(MANNERS in summary, "Graph was asked before it allowed it:\n" + summary)
-        say("passed", f"in {time.monotonic() - began:.0f} s")
-        return 0
-    except Failed as failure:
-        print(f"FAILED     {failure}")
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def whole(processes):
+    stack, simulator, truth = deployed(processes)
+    look = Look(stack, simulator, truth)
+    look.dry_run()
+    last = look.days()
+    look.audit(last["ledger"])
+    look.user_that_fails()
+    look.invocation_that_fails()
+    stack.expect_nothing_denied()
+    processes.expect_loopback()
+    if "--keep" in sys.argv[1:]:
+        keep(stack)
+    # Nobody wants to look around in an archive that was tampered with.
+    look.custody()
+    summary = simulator.process.stop()
+    expect(MANNERS in summary, "Graph was asked before it allowed it:\n" + summary)
+    return []
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(to_the_end("deployed", whole))

@@ -6,16 +6,13 @@ once, or else one of them is needed and does not belong there: what works withou
 
 import concurrent.futures
 import pathlib
-import shutil
 import sys
-import tempfile
-import time
 import tomllib
 
 from custodians import break_glass, expect_readers
 from deployment import Uploaded, parameters
 from emulator import Emulator, Simulator
-from processes import Failed, Processes, end_on_signals, expect, same
+from processes import Failed, expect, same, to_the_end
 from stack import Denied
 from templates import read, statements, without
 from truth import Truth, expect_complete, expect_truth, lines, summed
@@ -176,24 +173,11 @@ def check(trials, only):
     return faults
 
 
-def main():
-    end_on_signals()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="statements-"))
-    began = time.monotonic()
-    try:
-        with Processes(folder) as processes:
-            trials = Trials(processes)
-            faults = check(trials, sys.argv[1:])
-            processes.expect_loopback()
-    except Failed as failed:
-        faults = [str(failed)]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    for fault in faults:
-        print(f"FAILED   {fault}")
-    print(f"{'failed' if faults else 'passed'} in {time.monotonic() - began:.0f} s")
-    return 1 if faults else 0
+def judged(processes):
+    faults = check(Trials(processes), sys.argv[1:])
+    processes.expect_loopback()
+    return faults
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(to_the_end("statements", judged))
