@@ -27,11 +27,15 @@ Examples:
   copilot-archive audit --user adele@contoso.example --bag ./adele
                                                     and hand it over, with what it takes to check it
 
+  copilot-archive doctor --tenant ID --client-id ID
+                                                    what is wrong with a deployment, and the exact fix
+
 A run that was interrupted, by Ctrl-C or by a power cut, is continued by starting it again; nothing is archived twice.
 
 Exit codes of run:    0 complete, 1 incomplete, 2 refused input, 3 failure
 Exit codes of audit and transcript:
-                      0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run";
+                      0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run
+Exit codes of doctor: 0 nothing to fix, 1 something to fix, 3 could not run";
 
 /// The seed of the simulated tenant if none is given.
 pub const SEED: u64 = 42;
@@ -62,13 +66,13 @@ fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
 
 /// The code that ends a process whose words give no command line.
 ///
-/// Of an audit 2 is an answer, so one that is mistyped could not run. A word that says so may stand anywhere: what is
+/// Of an audit 2 is an answer, so one that is mistyped could not run; a doctor's has no answer of that code either. A word that says so may stand anywhere: what is
 /// wrong may be its place.
 fn exit_code(words: &[OsString], error: &clap::Error) -> i32 {
-    let audits = words.iter().skip(1).any(|word| word == "audit" || word == "transcript");
+    let asks = words.iter().skip(1).any(|word| word == "audit" || word == "transcript" || word == "doctor");
     match error.exit_code() {
         0 => 0,
-        _ if audits => i32::from(COULD_NOT_RUN),
+        _ if asks => i32::from(COULD_NOT_RUN),
         code => code,
     }
 }
@@ -112,6 +116,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Writes what one person asked and was told as pages and load files, a page for each conversation and day.
     Transcript(TranscriptArgs),
+    /// Says what is wrong with a deployment and the exact fix; archives nothing.
+    Doctor(DoctorArgs),
 }
 
 /// The options of `run`.
@@ -263,6 +269,26 @@ impl TranscriptArgs {
     }
 }
 
+/// The options of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// The folder of the archive, or s3://BUCKET/PREFIX.
+    #[arg(long, value_name = "DIR", default_value = "./archive")]
+    pub archive: Location,
+
+    /// The Entra tenant; also GRAPH_TENANT_ID.
+    #[arg(long, value_name = "ID")]
+    pub tenant: Option<String>,
+
+    /// The application (client) id of the app registration; also GRAPH_CLIENT_ID.
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+
+    /// The findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn time(text: &str) -> Result<Timestamp, &'static str> {
     let midnight = || format!("{text}T00:00:00Z").parse();
     text.parse().or_else(|_| midnight()).map_err(|_| "is no RFC 3339 time and no date")
@@ -350,6 +376,7 @@ mod tests {
             &["audit", "--all", "--nonsense"],
             &["--seed", "1", "audit", "--all"],
             &["transcript", "--user", "x"],
+            &["doctor", "--nonsense"],
         ] {
             assert_eq!(code(arguments), i32::from(COULD_NOT_RUN), "{arguments:?}");
             assert!(!an_answer(code(arguments)));

@@ -6,7 +6,9 @@
 
 pub mod audit;
 pub mod cli;
+pub mod doctor;
 pub mod drive;
+mod given;
 pub mod location;
 pub mod logging;
 pub mod look;
@@ -25,9 +27,10 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use domain::{Chain, Env, SystemClock};
+use domain::{Chain, Clock, Env, SystemClock};
 
 use crate::cli::{Cli, Command, RunArgs};
+use crate::given::Given;
 use crate::location::Place;
 use crate::look::{LookError, Outcome};
 use crate::output::{Banner, SimulatedBanner};
@@ -56,12 +59,16 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
         None => run(&cli.run, env, &screen).await,
         Some(Command::Run(args)) => run(&args, env, &screen).await,
         Some(Command::Audit(args)) => ExitCode::from(audit::run(&args, env, &SystemClock, &screen).await),
+        Some(Command::Doctor(args)) => {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            ExitCode::from(Box::pin(doctor::run(&args, env, &clock, &screen)).await)
+        }
         Some(Command::Transcript(args)) => ExitCode::from(audit::transcript(&args, env, &SystemClock, &screen).await),
     }
 }
 
 async fn run(args: &RunArgs, env: &dyn Env, screen: &Arc<Screen>) -> ExitCode {
-    let env = Given { env, args };
+    let env = Given { env, tenant: args.tenant.as_deref(), client_id: args.client_id.as_deref() };
     if set(&env, "GRAPH_TENANT_ID") {
         return run_real(args, &env, screen).await;
     }
@@ -191,21 +198,4 @@ fn failed(screen: &Screen, error: &dyn Error, code: u8) -> ExitCode {
 /// Says what went wrong, with its causes.
 fn complain(screen: &Screen, error: &dyn Error) {
     screen.complain(&Chain(error).to_string());
-}
-
-/// The environment with what the command line gives.
-struct Given<'a> {
-    env: &'a dyn Env,
-    args: &'a RunArgs,
-}
-
-impl Env for Given<'_> {
-    fn var(&self, name: &str) -> Option<String> {
-        let given = match name {
-            "GRAPH_TENANT_ID" => self.args.tenant.clone(),
-            "GRAPH_CLIENT_ID" => self.args.client_id.clone(),
-            _ => None,
-        };
-        given.or_else(|| self.env.var(name))
-    }
 }

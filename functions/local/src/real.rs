@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::{Clock, Env, OsRandom, Random, SystemClock};
 use graph::{
     AuthError, Certificate, ClientAuth, ClientSecret, ConfigError, GraphClient, HttpTransport, HttpTransportError,
-    OriginError,
+    Origin, OriginError, Transport,
 };
 use secrecy::SecretString;
 use settings::{Credential, GraphSettings, InvalidConfiguration, Place, Rules, Secret};
@@ -43,17 +43,42 @@ pub enum RealError {
     Transport(#[source] HttpTransportError),
 }
 
+/// Entra and Graph, as settings reach them.
+#[derive(Debug)]
+pub struct Connection {
+    /// The client.
+    pub graph: GraphClient,
+    /// What it asks by.
+    pub transport: Arc<dyn Transport>,
+    /// Where it asks for tokens.
+    pub login_origin: Origin,
+    /// Where it asks for all else.
+    pub graph_origin: Origin,
+}
+
+/// The connection of these settings. Asks nothing yet.
+pub fn connect(
+    settings: &GraphSettings,
+    auth: Arc<dyn ClientAuth>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Connection, RealError> {
+    // This process is the only worker, whatever the variable for their number says.
+    let config = wiring::graph_config(settings, settings.pace.requests_per_second).map_err(RealError::Origin)?;
+    let (login_origin, graph_origin) = (config.login_origin(), config.graph_origin());
+    let transport = HttpTransport::new(&wiring::user_agent()).map_err(RealError::Transport)?;
+    let transport: Arc<dyn Transport> = Arc::new(transport);
+    let graph = GraphClient::new(config, auth, Arc::clone(&transport), clock, random).map_err(RealError::Client)?;
+    Ok(Connection { graph, transport, login_origin, graph_origin })
+}
+
 /// The tenant that the environment names, with its archive in this place. Asks nothing yet.
 pub fn world(env: &dyn Env, place: ArchivePlace) -> Result<World, RealError> {
     let (settings, rules): (GraphSettings, Rules) = settings::from_env(env, Place::Local)?;
     let auth = auth(&settings.credential)?;
-    // This process is the only worker, whatever the variable for their number says.
-    let config = wiring::graph_config(&settings, settings.pace.requests_per_second).map_err(RealError::Origin)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(OsRandom);
-    let transport = HttpTransport::new(&wiring::user_agent()).map_err(RealError::Transport)?;
-    let graph = GraphClient::new(config, auth, Arc::new(transport), Arc::clone(&clock), Arc::clone(&random))
-        .map_err(RealError::Client)?;
+    let graph = connect(&settings, auth, Arc::clone(&clock), Arc::clone(&random))?.graph;
     Ok(World {
         graph,
         place,
@@ -65,7 +90,8 @@ pub fn world(env: &dyn Env, place: ArchivePlace) -> Result<World, RealError> {
     })
 }
 
-fn auth(credential: &Credential) -> Result<Arc<dyn ClientAuth>, RealError> {
+/// What proves the application's identity from here.
+pub fn auth(credential: &Credential) -> Result<Arc<dyn ClientAuth>, RealError> {
     match credential {
         Credential::ClientSecret(Secret::Given(secret)) => Ok(Arc::new(ClientSecret(secret.clone()))),
         Credential::Certificate(Secret::InFile(path)) => {

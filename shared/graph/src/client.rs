@@ -55,6 +55,16 @@ impl GraphConfig {
             in_flight: 32,
         }
     }
+
+    /// Where Graph is asked.
+    pub fn graph_origin(&self) -> Origin {
+        self.graph_origin.clone().unwrap_or_else(|| self.cloud.graph_origin())
+    }
+
+    /// Where tokens are asked for.
+    pub fn login_origin(&self) -> Origin {
+        self.login_origin.clone().unwrap_or_else(|| self.cloud.login_origin())
+    }
 }
 
 /// A configuration no client can work with.
@@ -72,7 +82,7 @@ pub enum ConfigError {
 }
 
 /// The role that reading interactions needs.
-const ROLE: &str = "AiEnterpriseInteraction.Read.All";
+pub const INTERACTIONS_ROLE: &str = "AiEnterpriseInteraction.Read.All";
 
 /// How many directory requests a second at most: the costliest kind takes 5 of the 3,500 units that the smallest tenants
 /// have per 10 seconds.
@@ -116,7 +126,7 @@ impl GraphClient {
         if config.client_id.is_empty() {
             return Err(ConfigError::ClientId);
         }
-        let login = config.login_origin.unwrap_or_else(|| config.cloud.login_origin());
+        let (login, origin) = (config.login_origin(), config.graph_origin());
         let token_config = TokenConfig {
             endpoint: format!("{login}/{}/oauth2/v2.0/token", config.tenant),
             client_id: config.client_id,
@@ -124,7 +134,6 @@ impl GraphClient {
             federation_audience: config.cloud.federation_audience(),
         };
         let tokens = Tokens::new(token_config, auth, Arc::clone(&transport), Arc::clone(&clock), Arc::clone(&random));
-        let origin = config.graph_origin.unwrap_or_else(|| config.cloud.graph_origin());
         let pace = |share, in_flight| Pace::new(share, in_flight, Arc::clone(&clock), Arc::clone(&random));
         let inner = Inner {
             interactions: pace(share, config.in_flight),
@@ -141,11 +150,17 @@ impl GraphClient {
     ///
     /// A token that cannot be read passes: its roles are for Graph to judge.
     pub async fn check_consent(&self, deadline: Deadline) -> Result<(), GraphError> {
-        let token = self.inner.exchange.tokens.get(deadline).await?;
-        match token.roles() {
-            Some(roles) if !roles.iter().any(|role| role == ROLE) => Err(GraphError::MissingRole { role: ROLE }),
+        let role = INTERACTIONS_ROLE;
+        match self.token_roles(deadline).await? {
+            Some(roles) if !roles.iter().any(|granted| granted == role) => Err(GraphError::MissingRole { role }),
             _ => Ok(()),
         }
+    }
+
+    /// The roles that the token names; `None` if it cannot be read, which is its issuer's right.
+    pub async fn token_roles(&self, deadline: Deadline) -> Result<Option<Vec<String>>, GraphError> {
+        let token = self.inner.exchange.tokens.get(deadline).await?;
+        Ok(token.roles().map(<[String]>::to_vec))
     }
 
     /// The newest `Date` that Graph put on an answer.

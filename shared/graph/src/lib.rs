@@ -20,6 +20,7 @@ mod pace;
 mod page;
 #[cfg(feature = "parts")]
 pub mod parts;
+mod reach;
 mod refusal;
 mod retry;
 mod tally;
@@ -29,13 +30,14 @@ mod wait;
 
 pub use auth::{AssertionSource, AuthError, Certificate, ClientAuth, ClientSecret, Federated, ProofRequest};
 pub use budget::ByteBudget;
-pub use client::{ConfigError, GraphClient, GraphConfig};
+pub use client::{ConfigError, GraphClient, GraphConfig, INTERACTIONS_ROLE};
 pub use cloud::{ApiVersion, Cloud, Origin, OriginError, ParseCloudError, ParseVersionError};
 pub use directory::{DirectoryUser, GrantingSku, Licence, Licensed};
 pub use error::GraphError;
 pub use http::{HttpTransport, HttpTransportError};
 pub use interactions::{Pages, Question};
 pub use page::{Page, PageFault};
+pub use reach::{Reached, reach};
 pub use tally::Tally;
 pub use transport::{Body, Response, Transport, TransportError};
 
