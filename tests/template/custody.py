@@ -245,7 +245,7 @@ def another_account(templates):
 
 @check
 def retention(templates):
-    """Content, receipts and old checkpoints expire together when asked to; the ledger and `archive.json` never do."""
+    """Content, receipts and old checkpoints expire together when asked to; the ledger, tombstones and what makes it an archive never do."""
     for bucket in templates.stack().of_type("AWS::S3::Bucket").values():
         expect("LifecycleConfiguration" not in bucket["Properties"], "something expires that nobody asked for")
     stack = templates.stack(RetentionDays=400, ArchivePrefix="copilot/")
@@ -260,8 +260,9 @@ def retention(templates):
         if "ExpirationInDays" in rule:
             # The version behind the delete marker goes too, else nothing is gone.
             same(rule["NoncurrentVersionExpiration"], {"NoncurrentDays": 1}, rule["Id"])
-    same(stack.resources["Worker"]["Properties"]["Environment"]["Variables"]["RETENTION_DAYS"], 400)
-    for name in ("ledger", "archive.json", "erased"):
+    for function in ("FanOut", "Worker", "Reconcile"):
+        same(stack.resources[function]["Properties"]["Environment"]["Variables"]["RETENTION_DAYS"], 400, function)
+    for name in ("ledger/", "archive.json", "erased/", "README.txt", "duckdb.sql"):
         expect(not any(f"copilot/{name}".startswith(prefix) for prefix in expires["ArchiveBucket"]), name, "expires")
 
 

@@ -15,8 +15,6 @@ ALONE = {"infra/archive.yaml"}
 FOREIGN = {"WriterAccountId", "WriterRoleArns"}
 # What only the local program reads.
 LOCAL = {"GRAPH_CLIENT_SECRET", "GRAPH_CERTIFICATE_FILE"}
-# What the template sets and the programs may not know yet: an unknown variable does nothing.
-AHEAD = {"RETENTION_DAYS"}
 # Lambda's limit for all names and values together.
 ENVIRONMENT_BYTES = 4096
 
@@ -60,8 +58,7 @@ def environments(templates):
     everything = {}
     for name in FUNCTIONS:
         everything |= environment(stack, name)
-    same(set(everything) - {"SSL_CERT_FILE"} | AHEAD, set(table) - LOCAL | AHEAD, "the variables")
-    same(everything["RETENTION_DAYS"], 0)
+    same(set(everything) - {"SSL_CERT_FILE"}, set(table) - LOCAL, "the variables")
     same(everything["SSL_CERT_FILE"], "/etc/pki/tls/certs/ca-bundle.crt")
     expect("SSL_CERT_FILE" not in environment(templates.stack(Emulated="true"), "Worker"), "an emulator's host has its own")
     for name, default in table.items():

@@ -181,6 +181,7 @@ mod tests {
                 include_groups: Vec::new(),
                 exclude_groups: Vec::new(),
                 leavers: SignedDuration::from_hours(30 * 24),
+                retention: None,
             }
         );
         assert_eq!(rules, Rules::default());
@@ -208,7 +209,8 @@ mod tests {
             .with("QUIET_SECONDS", "0")
             .with("INCLUDE_GROUPS", format!("{ID}, 00000000-0000-0000-0000-000000000001"))
             .with("EXCLUDE_GROUPS", ID)
-            .with("LEAVER_DAYS", "0");
+            .with("LEAVER_DAYS", "0")
+            .with("RETENTION_DAYS", "400");
         let (graph, aws, rules): Everything = from_env(&env, Place::Lambda).unwrap();
         assert_eq!(graph.client_id, ID);
         assert_eq!((graph.cloud, graph.api_version), (Cloud::UsGovL5, ApiVersion::Beta));
@@ -226,6 +228,7 @@ mod tests {
         assert_eq!(rules.include_groups.len(), 2);
         assert_eq!(rules.exclude_groups, [ID.parse().unwrap()]);
         assert_eq!(rules.leavers, SignedDuration::ZERO);
+        assert_eq!(rules.retention, Some(SignedDuration::from_hours(400 * 24)));
     }
 
     #[test]
@@ -295,6 +298,7 @@ mod tests {
             ("INCLUDE_GROUPS", &["sales", ",", &many_groups]),
             ("EXCLUDE_GROUPS", &["sales,marketing"]),
             ("LEAVER_DAYS", &["-1", "366", "a month"]),
+            ("RETENTION_DAYS", &["-1", "1", "16", "36501", "a year"]),
         ] {
             for value in values {
                 let error = from_env::<Everything>(&least().with(name, *value), Place::Lambda).unwrap_err();
@@ -318,6 +322,36 @@ mod tests {
     fn a_wrong_group_is_named_by_its_position() {
         let error = Rules::from_env(&MapEnv::from([("INCLUDE_GROUPS", &*format!("{ID},a,{ID},b"))])).unwrap_err();
         assert!(error.to_string().ends_with("see entry 2, 4"), "{error}");
+    }
+
+    #[test]
+    fn what_is_kept_leaves_room_for_the_overlap_and_two_weeks() {
+        let kept = |overlap: &str, days: &str| {
+            let rules = Rules::from_env(&MapEnv::from([("OVERLAP_HOURS", overlap), ("RETENTION_DAYS", days)]));
+            rules.map(|rules| rules.retention.map(|kept| kept.as_hours() / 24)).map_err(|error| error.to_string())
+        };
+        assert_eq!(kept("72", "17"), Ok(Some(17)));
+        assert_eq!(kept("73", "18"), Ok(Some(18)));
+        assert_eq!(kept("8760", "0"), Ok(None));
+        assert!(kept("73", "17").unwrap_err().contains("at least 18:"));
+        // A fault of the overlap is one fault, and hides none of this.
+        for (days, faults) in [("400", 1), ("13", 2)] {
+            let env = MapEnv::from([("OVERLAP_HOURS", "three"), ("RETENTION_DAYS", days)]);
+            assert_eq!(faulty::<Rules>(&env, Place::Lambda).len(), faults, "{days}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_begins_so_many_days_before_the_run_at_a_whole_second() {
+        let started_at = "2026-11-24T03:00:00.25Z".parse().unwrap();
+        let for_ever = Rules::default();
+        assert_eq!(for_ever.kept_since(started_at), domain::Timestamp::MIN);
+        assert_eq!(for_ever.history_begins(started_at), for_ever.history_start);
+        let month = Rules { retention: Some(SignedDuration::from_hours(30 * 24)), ..Rules::default() };
+        assert_eq!(month.kept_since(started_at).to_string(), "2026-10-25T03:00:01Z");
+        assert_eq!(month.history_begins(started_at), month.kept_since(started_at));
+        let century = Rules { retention: Some(SignedDuration::from_hours(36_500 * 24)), ..Rules::default() };
+        assert_eq!(century.history_begins(started_at), century.history_start);
     }
 
     #[test]

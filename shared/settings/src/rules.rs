@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use crate::variables::{
     EXCLUDE_GROUPS, HISTORY_HOURS, HISTORY_START, INCLUDE_GROUPS, LEAVER_DAYS, OVERLAP_HOURS, QUIET_SECONDS,
-    SETTLE_MINUTES, Variable,
+    RETENTION_DAYS, SETTLE_MINUTES, Variable,
 };
 use crate::{InvalidConfiguration, Part, Place, Reader, from_env};
 
@@ -22,6 +22,11 @@ const HISTORY_BOUNDS: RangeInclusive<u32> = 1..=22;
 const QUIET_BOUNDS: RangeInclusive<u32> = 0..=600;
 /// At most a year: the rosters of that time are read in each run of everybody.
 const LEAVER_BOUNDS: RangeInclusive<u32> = 0..=365;
+/// The most days that a lifecycle rule of S3 is given here: a century, the template's bound.
+const MAX_RETENTION_DAYS: u32 = 36_500;
+/// Beyond the overlap at least two weeks: a checkpoint may be a week behind, and an outage may take another. With less, the
+/// usual daily window would begin before what is kept.
+const RETENTION_BEYOND_OVERLAP: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Lambda's environment holds 4 KB, which are about a hundred ids; more groups belong into a group.
 const MAX_GROUPS: usize = 100;
 /// 2000-01-01 to 2100-01-01: far from any interaction and far from the ends of time, where windows cannot be computed.
@@ -46,6 +51,8 @@ pub struct Rules {
     pub exclude_groups: Vec<GroupId>,
     /// How long who lost the licence is still read.
     pub leavers: SignedDuration,
+    /// How long what was archived is kept; for ever without one.
+    pub retention: Option<SignedDuration>,
 }
 
 impl Default for Rules {
@@ -59,6 +66,7 @@ impl Default for Rules {
             include_groups: Vec::new(),
             exclude_groups: Vec::new(),
             leavers: SignedDuration::from_hours(30 * 24),
+            retention: None,
         }
     }
 }
@@ -67,6 +75,21 @@ impl Rules {
     /// The rules alone.
     pub fn from_env(env: &dyn Env) -> Result<Self, InvalidConfiguration> {
         from_env(env, Place::Lambda)
+    }
+
+    /// Where what is kept begins for a run that began then: no window of it begins before. It follows from the run's own
+    /// beginning, so it is the same for each of its attempts; at a whole second, since Graph is asked in those.
+    pub fn kept_since(&self, started_at: Timestamp) -> Timestamp {
+        let Some(since) = self.retention.and_then(|retention| started_at.checked_sub(retention).ok()) else {
+            return Timestamp::MIN;
+        };
+        let second = since.as_second() + i64::from(since.subsec_nanosecond() > 0);
+        Timestamp::from_second(second).unwrap_or(since)
+    }
+
+    /// How far back a history run reads that began then.
+    pub fn history_begins(&self, started_at: Timestamp) -> Timestamp {
+        self.history_start.max(self.kept_since(started_at))
     }
 }
 
@@ -84,6 +107,7 @@ impl Part for Rules {
         let include_groups = groups(reader, &INCLUDE_GROUPS);
         let exclude_groups = groups(reader, &EXCLUDE_GROUPS);
         let leavers = reader.number(&LEAVER_DAYS, LEAVER_BOUNDS);
+        let retention = retention(reader, overlap);
         Some(Self {
             settle: SignedDuration::from_mins(settle?.into()),
             overlap: SignedDuration::from_hours(overlap?.into()),
@@ -93,8 +117,22 @@ impl Part for Rules {
             include_groups: include_groups?,
             exclude_groups: exclude_groups?,
             leavers: SignedDuration::from_hours(i64::from(leavers?) * 24),
+            retention: retention?,
         })
     }
+}
+
+/// `Some(None)`: for ever. The overlap has none if it has a fault of its own.
+fn retention(reader: &mut Reader<'_>, overlap_hours: Option<u32>) -> Option<Option<SignedDuration>> {
+    let hours = i64::from(reader.number(&RETENTION_DAYS, 0..=MAX_RETENTION_DAYS)?) * 24;
+    let least = SignedDuration::from_hours(overlap_hours.unwrap_or_default().into()) + RETENTION_BEYOND_OVERLAP;
+    let retention = SignedDuration::from_hours(hours);
+    if hours > 0 && retention < least {
+        let days = least.as_hours().unsigned_abs().div_ceil(24);
+        reader.fault(&RETENTION_DAYS, format!("must be 0, or at least {days}: 14 more than the days of OVERLAP_HOURS"));
+        return None;
+    }
+    Some((hours > 0).then_some(retention))
 }
 
 fn history_start(text: &str) -> Option<Timestamp> {

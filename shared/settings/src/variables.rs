@@ -57,4 +57,6 @@ variables! {
     INCLUDE_GROUPS = "": "ids of groups, comma-separated: only their members are archived; empty for everybody";
     EXCLUDE_GROUPS = "": "ids of groups, comma-separated: their members are not archived";
     LEAVER_DAYS = "30": "how long a user is still read after the last run that found the licence; 0 for not at all";
+    RETENTION_DAYS = "0": "after how many days the bucket lets expire what was archived: no window begins before; at \
+        least 14 more than the days of OVERLAP_HOURS, 0 for never";
 }
