@@ -227,10 +227,20 @@ impl Archive {
         self.certain(|| self.evidence().list(prefix)).await
     }
 
-    /// The highest number below a prefix, 0 if there is none; a missing number is an integrity error.
-    pub(crate) async fn highest(&self, prefix: &str, number: fn(&str) -> Option<u64>) -> Result<u64, ArchiveError> {
+    /// The numbers below a prefix, in order.
+    pub(crate) async fn numbers(
+        &self,
+        prefix: &str,
+        number: fn(&str) -> Option<u64>,
+    ) -> Result<Vec<u64>, ArchiveError> {
         let mut numbers: Vec<u64> = self.list(prefix).await?.iter().filter_map(|key| number(key)).collect();
         numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The highest number below a prefix, 0 if there is none; a missing number is an integrity error.
+    pub(crate) async fn highest(&self, prefix: &str, number: fn(&str) -> Option<u64>) -> Result<u64, ArchiveError> {
+        let numbers = self.numbers(prefix, number).await?;
         match (1..).zip(&numbers).find(|(expected, found)| expected != *found) {
             Some((number, _)) => Err(ArchiveError::Integrity(Integrity::Gap { prefix: prefix.to_owned(), number })),
             None => Ok(numbers.last().copied().unwrap_or(0)),

@@ -15,12 +15,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use domain::{AttemptId, RunId, Timestamp, UserId};
+use jiff::SignedDuration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::archive::PutOnce;
 use crate::checkpoint::{Checkpoint, CheckpointHandle, KnownItems, KnownLog};
-use crate::error::ArchiveError;
+use crate::error::{ArchiveError, Integrity};
 use crate::{Archive, Month, RunSegment, jsonl, layout, month};
 use segment::Segment;
 
@@ -88,6 +89,7 @@ pub struct LogWriter {
     counts: LogCounts,
     segments: Vec<RunSegment>,
     met_of_others: Vec<(RunId, RunSegment)>,
+    retention: Option<SignedDuration>,
     interrupted: bool,
 }
 
@@ -147,12 +149,19 @@ impl Archive {
             counts: LogCounts::default(),
             segments: Vec::new(),
             met_of_others: Vec::new(),
+            retention: None,
             interrupted: false,
         }
     }
 }
 
 impl LogWriter {
+    /// The same writer of logs whose segments expire once they are so old: then a log need not begin with segment 1.
+    #[must_use]
+    pub fn expiring(self, retention: Option<SignedDuration>) -> Self {
+        Self { retention, ..self }
+    }
+
     /// Appends the items of a page, each the JSON of one element as received. They are certain to be in the archive only
     /// after [`flush`](Self::flush).
     pub async fn append<'a>(
@@ -252,20 +261,30 @@ impl LogWriter {
         Ok(())
     }
 
-    /// What must be known of a log before the first append: from the checkpoint, or by reading it.
+    /// What must be known of a log before the first append: from the checkpoint, or by reading it. Of a log that expired as a
+    /// whole nothing is known, and it begins with segment 1 again.
     async fn known(&mut self, month: Month) -> Result<KnownLog, ArchiveError> {
         if let Some(known) = self.remembered.remove(&month) {
             return Ok(known);
         }
         let prefix = layout::segment_prefix(self.archive.tenant(), &month, self.user);
-        let highest = self.archive.highest(&prefix, layout::segment_number).await?;
+        let numbers = self.archive.numbers(&prefix, layout::segment_number).await?;
+        let kept_since = self.retention.and_then(|kept| self.archive.clock().now().checked_sub(kept).ok());
         let mut items = KnownItems::default();
-        for n in 1..=highest {
+        let (mut next, mut before_is_kept) = (1, kept_since.is_none());
+        for n in numbers {
+            // What expires was put before what stays, so behind a segment that is kept none is missing.
+            if n != next && before_is_kept {
+                return Err(ArchiveError::Integrity(Integrity::Gap { prefix, number: next }));
+            }
             let key = layout::segment(self.archive.tenant(), &month, self.user, n);
             let bytes = self.archive.get_known(&key).await?;
-            self.meet(&key, &bytes)?.items.into_iter().for_each(|item| items.insert(item));
+            let segment = self.meet(&key, &bytes)?;
+            before_is_kept |= kept_since.is_some_and(|since| segment.fetched_at >= since);
+            segment.items.into_iter().for_each(|item| items.insert(item));
+            next = n + 1;
         }
-        Ok(KnownLog { next: highest + 1, items })
+        Ok(KnownLog { next, items })
     }
 
     /// Reads a segment that somebody put, and remembers it if it is another attempt's. This attempt's own segments are
@@ -416,6 +435,6 @@ fn stored_text(item: &str) -> std::borrow::Cow<'_, str> {
 fn lateness(created: &str, fetched_at: Timestamp) -> Option<&'static str> {
     const CLASSES: [&str; 8] = ["<=1", "<=2", "<=4", "<=8", "<=24", "<=48", "<=72", "<=168"];
     let late = fetched_at.duration_since(created.parse().ok()?);
-    let class = LATENESS_HOURS.iter().position(|hours| late <= jiff::SignedDuration::from_hours(*hours));
+    let class = LATENESS_HOURS.iter().position(|hours| late <= SignedDuration::from_hours(*hours));
     Some(class.map_or(">168", |class| CLASSES[class]))
 }

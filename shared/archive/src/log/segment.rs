@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use domain::{AttemptId, RunId};
+use domain::{AttemptId, RunId, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -20,6 +20,8 @@ pub(super) struct Segment {
     pub(super) run: RunId,
     /// The attempt of its records.
     pub(super) attempt: AttemptId,
+    /// When its last page was fetched: it was put after that.
+    pub(super) fetched_at: Timestamp,
     /// How many records it holds.
     pub(super) lines: u64,
     /// Its items.
@@ -32,6 +34,7 @@ struct Record<'a> {
     run_id: Cow<'a, str>,
     #[serde(borrow)]
     attempt_id: Cow<'a, str>,
+    fetched_at: Timestamp,
     #[serde(borrow)]
     interaction: &'a RawValue,
 }
@@ -40,10 +43,11 @@ impl Segment {
     /// Reads a segment; an empty one counts as damaged, since none is ever put.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Undecodable> {
         let mut items = HashSet::new();
-        let mut origin = None;
+        let (mut origin, mut fetched_at) = (None, Timestamp::MIN);
         let lines = jsonl::each_line(bytes, MAX_LINE, |line| {
             let record: Record<'_> = serde_json::from_str(line).map_err(|_| Undecodable)?;
             items.insert(ItemHash::of(record.interaction.get()));
+            fetched_at = fetched_at.max(record.fetched_at);
             if origin.is_none() {
                 let run = record.run_id.parse().map_err(|_| Undecodable)?;
                 let attempt = record.attempt_id.parse().map_err(|_| Undecodable)?;
@@ -52,6 +56,6 @@ impl Segment {
             Ok(())
         })?;
         let (run, attempt) = origin.ok_or(Undecodable)?;
-        Ok(Self { run, attempt, lines, items })
+        Ok(Self { run, attempt, fetched_at, lines, items })
     }
 }

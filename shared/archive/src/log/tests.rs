@@ -314,3 +314,56 @@ async fn many_months_at_once_wait_in_no_more_memory_than_one() {
     append(&mut again, &items).await.unwrap();
     assert_eq!((again.counts().new, again.counts().already_held), (0, 400));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_is_no_gap_and_what_is_kept_has_none() {
+    const KEPT: SignedDuration = SignedDuration::from_hours(20 * 24);
+    let world = World::new();
+    let archive = world.archive().await;
+    // Segments 1 to 4, the last of them 30 days after the first: of 20 days the third and the fourth are kept.
+    for n in 1..=4 {
+        let fetched_at = archive.clock().now();
+        let mut writer = writer(&archive, n);
+        writer.append([item(n as usize).as_str()].into_iter(), fetched_at).await.unwrap();
+        writer.flush().await.unwrap();
+        if n < 4 {
+            archive.clock().sleep(std::time::Duration::from_secs(10 * 24 * 3600 + 1)).await;
+        }
+    }
+    let stored: Vec<_> = world.evidence.objects().into_iter().filter(|(key, _)| key.contains("segment-")).collect();
+    let held = [item(1), item(2), item(3), item(4)];
+    for (gone, retention, next) in [
+        (&[][..], Some(KEPT), Ok(5)),
+        (&[1], Some(KEPT), Ok(5)),
+        (&[1, 2], Some(KEPT), Ok(5)),
+        // Objects expire in any order.
+        (&[2], Some(KEPT), Ok(5)),
+        (&[1, 2, 3, 4], Some(KEPT), Ok(1)),
+        (&[1], None, Err(1)),
+        (&[4], Some(KEPT), Ok(4)),
+        // What was put after a segment that is kept cannot have expired.
+        (&[3], Some(KEPT + SignedDuration::from_hours(24)), Err(3)),
+        (&[1, 3], Some(KEPT + SignedDuration::from_hours(24)), Err(3)),
+        (&[2], Some(KEPT * 2), Err(2)),
+    ] {
+        for (key, bytes) in &stored {
+            world.evidence.overwrite(key, bytes.clone());
+        }
+        gone.iter().for_each(|n| world.evidence.remove(&key(*n)));
+        let mut writer = writer(&archive, 9).expiring(retention);
+        let appended = append(&mut writer, &[&held[..], &[item(9)]].concat()).await;
+        match next {
+            Ok(next) => {
+                appended.unwrap();
+                // Items that are there are not written again, and items that expired are new.
+                assert_eq!(lines(&world, &key(next)).await.len(), gone.len() + 1, "{gone:?}");
+                assert_eq!(writer.counts().already_held, 4 - gone.len() as u64, "{gone:?}");
+                world.evidence.remove(&key(next));
+            }
+            Err(missing) => {
+                let Err(ArchiveError::Integrity(Integrity::Gap { number, .. })) = appended else { panic!("{gone:?}") };
+                assert_eq!(number, missing, "{gone:?}");
+            }
+        }
+    }
+}
