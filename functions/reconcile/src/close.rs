@@ -54,7 +54,7 @@ pub(crate) async fn close(
                 users: &users,
                 sound: explained && lost.sound && receipts.iter().all(|receipt| receipt.sound),
                 attempts_lost: lost.attempts,
-                history_start: deps.rules.history_start,
+                history_start: deps.rules.history_begins(run.started_at),
                 closed_at: deps.clock.now(),
             };
             archive.put_report(&report(facts)).await?.value

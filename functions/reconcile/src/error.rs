@@ -23,6 +23,11 @@ pub enum ReconcileError {
         /// Its file.
         file: &'static str,
     },
+    /// The run began before what is kept, so its files expire: it can neither be closed any more nor be answered for.
+    #[error(
+        "run {0} began longer ago than RETENTION_DAYS: it is over, and what it wrote expires; see its ledger entry"
+    )]
+    Expired(RunId),
     /// The archive could not be opened.
     #[error("the archive cannot be opened")]
     Open(#[source] OpenError),
@@ -41,6 +46,7 @@ impl ReconcileError {
             Self::InvalidPayload(_) => "InvalidPayload",
             Self::UnknownRun(_) => "UnknownRun",
             Self::Gone { .. } => "ArchiveDamaged",
+            Self::Expired(_) => "RunExpired",
             Self::Open(_) => "ArchiveNotOpened",
             Self::Archive(_) => "ArchiveFailed",
             Self::Queue(_) => "QueueFailed",

@@ -113,7 +113,7 @@ pub async fn handle(payload: &[u8], deadline: Deadline, deps: &Deps) -> Result<A
     match (request, archive) {
         (Request::All, None) => Ok(Answer::All { runs: Vec::new() }),
         (Request::All, Some(archive)) => {
-            let runs = runs::open(&archive).await?;
+            let runs = runs::open(&archive, deps).await?;
             Ok(Answer::All { runs: runs::reconcile(&archive, runs, deadline, deps).await? })
         }
         (Request::Run(run), None) => Err(ReconcileError::UnknownRun(run)),

@@ -17,10 +17,12 @@ use crate::{Answer, Closed, Deps, Open, ReconcileError, RunState};
 /// The runs that may be open, in the order of their ids.
 ///
 /// A run without a report is. A closed run has a report and one ledger entry, so if there are as many entries as reports every
-/// run with a report is closed, and the usual invocation reads nothing but two listings. Else somebody was stopped
-/// between report and entry, and the ledger is read, newest entry first, for the runs that it does not name.
-pub(crate) async fn open(archive: &Archive) -> Result<Vec<RunId>, ArchiveError> {
+/// run with a report is closed, and the usual invocation reads nothing but two listings. Where the reports of the oldest runs
+/// have expired, as many entries less are expected. Else somebody was stopped between report and entry, and the ledger is
+/// read, newest entry first, for the runs that it does not name.
+pub(crate) async fn open(archive: &Archive, deps: &Deps) -> Result<Vec<RunId>, ArchiveError> {
     let (mut open, mut reported, mut begun) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut goes_on = BTreeSet::new();
     for key in archive.list(layout::RUNS_PREFIX).await? {
         let Some((run, file)) = key.strip_prefix(layout::RUNS_PREFIX).and_then(|rest| rest.split_once('/')) else {
             continue;
@@ -30,24 +32,57 @@ pub(crate) async fn open(archive: &Archive) -> Result<Vec<RunId>, ArchiveError> 
             "run.json" => _ = open.insert(run),
             "report.json" => _ = reported.insert(run),
             "roster.jsonl.zst" => _ = begun.insert(run),
-            _ => {}
+            _ => _ = goes_on.insert(run),
         }
     }
-    for run in begun.difference(&open) {
+    for run in begun.iter().filter(|run| [&open, &reported, &goes_on].iter().all(|runs| !runs.contains(run))) {
         // Fan-out was stopped between the two. Without run.json nobody knows what was asked; fan-out will go on from the roster.
         tracing::info!(run_id = %run, "a roster without a run.json: invoke fan-out again to start the run");
     }
     let highest = archive.ledger_highest().await?;
-    open = &open - &reported;
-    if u64::try_from(reported.len()) != Ok(highest) {
+    if u64::try_from(reported.len()) != Ok(highest - expired(archive, highest, &reported).await?) {
         let mut n = highest;
-        while n > 0 && !reported.is_empty() {
-            reported.remove(&archive.ledger_entry(n).await?.1.run_id);
+        let mut unnamed = reported.clone();
+        while n > 0 && !unnamed.is_empty() {
+            unnamed.remove(&archive.ledger_entry(n).await?.1.run_id);
             n -= 1;
         }
-        open.append(&mut reported);
+        // A run whose run.json has expired is over.
+        unnamed.retain(|run| open.contains(run) || deps.rules.retention.is_none());
+        reported = &reported - &unnamed;
+        open.append(&mut unnamed);
     }
-    Ok(open.into_iter().collect())
+    let mut runs: Vec<RunId> = open.difference(&reported).cloned().collect();
+    if deps.rules.retention.is_some() {
+        let mut kept = Vec::new();
+        for run in runs {
+            // Files expire in any order: one that is left of an old run makes no open run of it.
+            if archive.run(&run).await?.is_some_and(|file| !is_over(&file, deps)) {
+                kept.push(run);
+            }
+        }
+        runs = kept;
+    }
+    Ok(runs)
+}
+
+/// Whether a run began before what is kept: its files expire, closed or not.
+fn is_over(file: &RunFile, deps: &Deps) -> bool {
+    file.started_at < deps.rules.kept_since(deps.clock.now())
+}
+
+/// How many of the oldest entries name runs whose reports are gone. Entries are in the order in which reports were put, and
+/// so is what expires: the first entry whose run has its report is found by halving.
+async fn expired(archive: &Archive, highest: u64, reported: &BTreeSet<RunId>) -> Result<u64, ArchiveError> {
+    if u64::try_from(reported.len()).is_ok_and(|reports| reports >= highest) {
+        return Ok(0);
+    }
+    let (mut gone, mut there) = (0, highest + 1);
+    while there - gone > 1 {
+        let n = gone + (there - gone) / 2;
+        if reported.contains(&archive.ledger_entry(n).await?.1.run_id) { there = n } else { gone = n }
+    }
+    Ok(gone)
 }
 
 /// Reconciles these runs. The answers are in their order.
@@ -106,7 +141,7 @@ async fn step(
     quiet_until: Option<Deadline>,
     deps: &Deps,
 ) -> Result<Answer, ReconcileError> {
-    let state = look(archive, run).await?;
+    let state = look(archive, run, deps).await?;
     let (file, roster, tally) = match state {
         State::Closed(closed) => return Ok(Answer::Closed(closed)),
         State::Open { file, roster, tally } => (file, roster, tally),
@@ -146,7 +181,7 @@ async fn finish(
 
 /// Sends users of an open run again, without counting a round.
 pub(crate) async fn resend(archive: &Archive, run: &RunId, deps: &Deps) -> Result<u64, ReconcileError> {
-    let State::Open { file, tally, .. } = look(archive, run).await? else { return Ok(0) };
+    let State::Open { file, tally, .. } = look(archive, run, deps).await? else { return Ok(0) };
     let missing: Vec<UserId> = tally.missing().collect();
     let sent = send(&file, &missing, &*deps.queue, &*deps.clock, Deadline::never()).await?;
     Ok(u64::try_from(sent).unwrap_or(u64::MAX))
@@ -162,12 +197,18 @@ enum State {
     Open { file: Box<RunFile>, roster: Roster, tally: Tally },
 }
 
-async fn look(archive: &Archive, run: &RunId) -> Result<State, ReconcileError> {
-    let gone = |file| ReconcileError::Gone { run: run.clone(), file };
+async fn look(archive: &Archive, run: &RunId, deps: &Deps) -> Result<State, ReconcileError> {
     let file = archive.run(run).await?.ok_or_else(|| ReconcileError::UnknownRun(run.clone()))?;
+    let over = is_over(&file, deps);
+    let gone = |file| {
+        if over { ReconcileError::Expired(run.clone()) } else { ReconcileError::Gone { run: run.clone(), file } }
+    };
     if let Some(ledger) = archive.closed(run).await? {
         let report = archive.report(run).await?.ok_or_else(|| gone("report.json"))?;
         return Ok(State::Closed(Box::new(Closed { report, ledger })));
+    }
+    if over {
+        return Err(ReconcileError::Expired(run.clone()));
     }
     let roster = read_roster(archive, run).await?.ok_or_else(|| gone("roster.jsonl.zst"))?;
     let closing = !archive.list(&layout::users(run)).await?.is_empty();

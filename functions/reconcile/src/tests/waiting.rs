@@ -283,3 +283,85 @@ async fn what_is_not_there_is_told() {
     assert_eq!(handle(b"{}", deadline, &deps).await.unwrap(), Answer::All { runs: Vec::new() });
     assert!(matches!(handle(br#"{"runId":"x"}"#, deadline, &deps).await, Err(ReconcileError::UnknownRun(_))));
 }
+
+/// Closes so many runs of one day each, a day apart, after the world's own; the archive then keeps twenty days.
+async fn many_days(world: &mut World, days: u8) -> Vec<RunId> {
+    let mut runs = vec![run_id()];
+    world.receipt(1, &[line(1, 1, Some(Class::Exported))]).await;
+    world.closed().await;
+    for day in 2..=days {
+        world.clock.sleep(Duration::from_secs(24 * 3600)).await;
+        let run: RunId = format!("day-{day}").parse().unwrap();
+        let started_at = world.clock.now();
+        let deadline = started_at + SignedDuration::from_hours(23);
+        let file = RunFile { run_id: run.clone(), started_at, deadline, ..run_file(1) };
+        world.plan(file, &[roster_line(1, None)]).await;
+        world.receipt(1, &[ReceiptLine { run_id: run.clone(), ..line(1, day, Some(Class::Empty)) }]).await;
+        handle(format!(r#"{{"runId":"{run}"}}"#).as_bytes(), Deadline::never(), &world.deps).await.unwrap();
+        runs.push(run);
+    }
+    world.deps.rules.retention = Some(SignedDuration::from_hours(20 * 24));
+    runs
+}
+
+async fn all_open(world: &World) -> usize {
+    let answer = handle(b"{}", Deadline::never(), &world.deps).await.unwrap();
+    let Answer::All { runs } = answer else { panic!("{answer:?}") };
+    runs.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_whose_files_have_expired_are_over_and_cost_a_few_reads() {
+    let mut world = World::new(1).await;
+    let runs = many_days(&mut world, 40).await;
+    for run in &runs[..18] {
+        for key in world.archive.list(&format!("runs/{run}/")).await.unwrap() {
+            world.store.remove(&key);
+        }
+    }
+    let counted = archive::faults::FaultStore::new(stores(&world.store).evidence);
+    let counted = Arc::new(counted);
+    world.deps.stores = stores(&counted);
+    assert_eq!(all_open(&world).await, 0);
+    // archive.json, and the ledger halved until the first run is found that has its files.
+    assert!(counted.operations().gets <= 1 + u64::from(runs.len().ilog2()) + 1, "{:?}", counted.operations());
+
+    // Objects expire in any order: whichever file is left of an old run, it is no open one.
+    let (old, young) = (&runs[18], &runs[19]);
+    let files = world.archive.list(&format!("runs/{old}/")).await.unwrap();
+    for left in &files {
+        let stored: Vec<_> = world.store.objects().into_iter().filter(|(key, _)| files.contains(key)).collect();
+        files.iter().filter(|key| *key != left).for_each(|key| world.store.remove(key));
+        assert_eq!(all_open(&world).await, 0, "{left}");
+        stored.into_iter().for_each(|(key, bytes)| world.store.overwrite(&key, bytes));
+    }
+    world.store.remove(&layout::report(old));
+    let asked = |run: &RunId| format!(r#"{{"runId":"{run}"}}"#);
+    let error = handle(asked(old).as_bytes(), Deadline::never(), &world.deps).await.unwrap_err();
+    assert!(matches!(error, ReconcileError::Expired(_)), "{error}");
+    // Of a run that is kept a missing report is damage, as ever.
+    world.store.remove(&layout::report(young));
+    let error = handle(asked(young).as_bytes(), Deadline::never(), &world.deps).await.unwrap_err();
+    assert!(matches!(error, ReconcileError::Gone { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_stopped_before_its_entry_is_found_beside_expired_ones() {
+    let mut world = World::new(1).await;
+    let runs = many_days(&mut world, 30).await;
+    for run in &runs[..9] {
+        for key in world.archive.list(&format!("runs/{run}/")).await.unwrap() {
+            world.store.remove(&key);
+        }
+    }
+    // As a reconcile leaves it that was killed between the report and the entry.
+    let entry = layout::ledger_entry(world.archive.tenant(), 30);
+    world.store.remove(&entry);
+    assert_eq!(all_open(&world).await, 1);
+    assert_eq!(world.archive.closed(&runs[29]).await.unwrap().map(|head| head.n), Some(30));
+    // One that is older than what is kept is never closed any more.
+    world.store.remove(&entry);
+    world.clock.sleep(Duration::from_secs(21 * 24 * 3600)).await;
+    assert_eq!(all_open(&world).await, 0);
+    assert_eq!(world.archive.closed(&runs[29]).await.unwrap(), None);
+}
