@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archive::Archive;
 use archive::records::UserLine;
-use domain::{Clock, Deadline, UserId};
+use domain::{Clock, Deadline, Timestamp, UserId};
 
 use crate::FanOutError;
 use crate::estimate::Known;
@@ -14,10 +14,11 @@ use crate::estimate::Known;
 const MAX_LINES: usize = 5_000_000;
 
 /// The newest users-file line of each of these users that has one, by walking the ledger backwards until everybody is
-/// found.
+/// found, or the files of the runs have expired.
 pub(crate) async fn newest(
     archive: &Archive,
     mut wanted: BTreeSet<UserId>,
+    kept_since: Timestamp,
     clock: &dyn Clock,
     by: Deadline,
 ) -> Result<BTreeMap<UserId, Known>, FanOutError> {
@@ -27,6 +28,10 @@ pub(crate) async fn newest(
     while n > 0 && !wanted.is_empty() && looked_through < MAX_LINES {
         let (_, entry) = archive.ledger_entry(n).await?;
         n -= 1;
+        // Entries are in the order of closing.
+        if entry.closed_at < kept_since {
+            break;
+        }
         if by.passed(clock.now()) {
             return Err(FanOutError::DeadlinePassed);
         }

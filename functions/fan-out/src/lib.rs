@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use archive::records::{Asked, Counts, Exclusion, FORMAT, Producer, RosterLine, RunFile, Why};
 use archive::{Archive, Stores};
-use domain::{Clock, Deadline, Kind, Message, Random, RunId, TenantId, UserId};
+use domain::{Clock, Deadline, Kind, Message, Random, RunId, TenantId, Timestamp, UserId};
 use graph::GraphClient;
 use jiff::SignedDuration;
 use queue::{Outgoing, Queue};
@@ -128,23 +128,30 @@ impl Answer {
 /// Plans the run that a payload (a JSON event) asks for, or goes on with it.
 pub async fn handle(payload: &[u8], invocation: Invocation<'_>, deps: &Deps) -> Result<Answer, FanOutError> {
     let request = Request::parse(payload)?;
+    let started_at = deps.clock.now();
     // What the clock alone refuses needs no question to Graph.
-    window::bounds(&request, deps.clock.now(), deps.rules.settle)?;
+    window::bounds(&request, started_at, deps.rules.kept_since(started_at), deps.rules.settle)?;
     let archive =
         Archive::open(deps.stores.clone(), deps.tenant, Arc::clone(&deps.clock), Arc::clone(&deps.random)).await?;
     if request.dry_run {
         // What asks Graph is kept on the heap, so that callers need not carry a state of many kilobytes.
-        let (plan, _) = Box::pin(ask(&request, archive.as_ref(), invocation.deadline, deps)).await?;
+        let (plan, _) = Box::pin(ask(&request, archive.as_ref(), started_at, invocation.deadline, deps)).await?;
         return Ok(plan.estimate(deps));
     }
     let run_id = run_id(&request, invocation.request_id)?;
-    if let Some(archive) = &archive
-        && let Some(run) = archive.run(&run_id).await?
-    {
-        let names = Names::resolve(&request, &deps.graph, invocation.deadline).await?;
-        return resume(archive, run, &request, &names.asked(&request, &deps.rules), invocation.deadline, deps).await;
+    if let Some(archive) = &archive {
+        if let Some(run) = archive.run(&run_id).await? {
+            let names = Names::resolve(&request, &deps.graph, invocation.deadline).await?;
+            return resume(archive, run, &request, &names.asked(&request, &deps.rules), invocation.deadline, deps)
+                .await;
+        }
+        // The files of a run expire; its entry in the ledger stays, and no second one may name the same run.
+        let may_have_expired = deps.rules.retention.is_some() && request.run_id.is_some();
+        if may_have_expired && archive.closed(&run_id).await?.is_some() {
+            return Err(FanOutError::RunReused);
+        }
     }
-    Box::pin(start(run_id, &request, archive.as_ref(), invocation.deadline, deps)).await
+    Box::pin(start(run_id, &request, archive.as_ref(), started_at, invocation.deadline, deps)).await
 }
 
 /// The id of the run. A schedule that fires twice names the same one, and so does a repeated request.
@@ -161,12 +168,13 @@ fn run_id(request: &Request, request_id: &str) -> Result<RunId, FanOutError> {
 async fn ask(
     request: &Request,
     archive: Option<&Archive>,
+    started_at: Timestamp,
     by: Deadline,
     deps: &Deps,
 ) -> Result<(Plan, Asked), FanOutError> {
     deps.graph.check_consent(by).await.map_err(FanOutError::Graph)?;
     let names = Names::resolve(request, &deps.graph, by).await?;
-    let plan = Plan::make(request, &names, archive, deps, by).await?;
+    let plan = Plan::make(request, &names, archive, started_at, deps, by).await?;
     Ok((plan, names.asked(request, &deps.rules)))
 }
 
@@ -175,11 +183,11 @@ async fn start(
     run_id: RunId,
     request: &Request,
     archive: Option<&Archive>,
+    started_at: Timestamp,
     by: Deadline,
     deps: &Deps,
 ) -> Result<Answer, FanOutError> {
-    let started_at = deps.clock.now();
-    let (plan, asked) = ask(request, archive, by, deps).await?;
+    let (plan, asked) = ask(request, archive, started_at, by, deps).await?;
     let archive =
         Archive::open_or_create(deps.stores.clone(), deps.tenant, Arc::clone(&deps.clock), Arc::clone(&deps.random))
             .await?;
@@ -287,6 +295,6 @@ async fn send(run: &RunFile, roster: &[RosterLine], by: Deadline, deps: &Deps) -
     Ok(Answer::of(run))
 }
 
-fn later(time: domain::Timestamp, by: SignedDuration) -> domain::Timestamp {
-    time.checked_add(by).unwrap_or(domain::Timestamp::MAX)
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }

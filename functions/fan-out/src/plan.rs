@@ -19,6 +19,7 @@ use crate::{Answer, Deps, FanOutError, known, leavers};
 #[derive(Debug)]
 pub(crate) struct Plan {
     kind: Kind,
+    started_at: Timestamp,
     pub(crate) bounds: Bounds,
     pub(crate) roster: Vec<RosterLine>,
     /// What the archive knows of the users; empty unless that decides something.
@@ -31,6 +32,7 @@ impl Plan {
         request: &Request,
         names: &Names,
         archive: Option<&Archive>,
+        started_at: Timestamp,
         deps: &Deps,
         by: Deadline,
     ) -> Result<Self, FanOutError> {
@@ -38,7 +40,8 @@ impl Plan {
             Enumeration::of(request, names, &deps.rules, &deps.graph, by).await?;
         let now = deps.clock.now();
         let now = deps.graph.server_date().map_or(now, |date| date.min(now));
-        let bounds = window::bounds(request, now, deps.rules.settle)?;
+        let kept_since = deps.rules.kept_since(started_at);
+        let bounds = window::bounds(request, now, kept_since, deps.rules.settle)?;
 
         let (mut rules, mut users) = (Rules { members, excluded, ..Rules::default() }, users);
         if let Some(archive) = archive {
@@ -56,13 +59,13 @@ impl Plan {
                 .filter(|(user, why)| rules.exclusion(user.id, *why, user.plan_enabled).is_none())
                 .map(|(user, _)| user.id)
                 .collect();
-            known = known::newest(archive, wanted, &*deps.clock, by).await?;
+            known = known::newest(archive, wanted, kept_since, &*deps.clock, by).await?;
         }
         if request.history {
-            rules.history = Some(History { start: deps.rules.history_start, known: &known });
+            rules.history = Some(History { start: deps.rules.history_begins(started_at), known: &known });
         }
         let roster = rules.roster(users);
-        Ok(Self { kind: request.kind(), bounds, roster, known })
+        Ok(Self { kind: request.kind(), started_at, bounds, roster, known })
     }
 
     /// What the run would take, as the answer to a dry run.
@@ -90,7 +93,7 @@ impl Plan {
             }
             _ => known
                 .covered_from
-                .map_or(SignedDuration::ZERO, |covered_from| covered_from.duration_since(rules.history_start)),
+                .map_or(SignedDuration::ZERO, |from| from.duration_since(rules.history_begins(self.started_at))),
         };
         length.as_secs_f64().max(0.0) / 3600.0
     }

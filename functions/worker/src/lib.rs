@@ -9,6 +9,7 @@ mod batch;
 mod pieces;
 mod refusals;
 mod user;
+mod window;
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,8 +8,8 @@ use domain::{AttemptId, Chain, Class, Coverage, Deadline, Failure, Kind, Message
 use graph::{GraphError, Question, Tally};
 use jiff::SignedDuration;
 
-use crate::Deps;
 use crate::pieces::{Order, Piece, Pieces};
+use crate::{Deps, window};
 
 /// Hand-overs in a row without a finished piece that are no progress any more.
 pub(crate) const HOPS: u32 = 16;
@@ -91,7 +91,7 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
     }
     let whole = match progress.window {
         Some(window) => window,
-        None => match window_of(message, run, checkpoint.coverage, attempt.deps) {
+        None => match window::of(message, run, checkpoint.coverage, &attempt.deps.rules) {
             Ok(window) => window,
             Err(class) => {
                 let line = named(line, &progress, &[], checkpoint.coverage, attempt);
@@ -99,8 +99,14 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
             }
         },
     };
-    if progress.window.is_none() && run.kind == Kind::History {
-        progress.piece_seconds = length_of_earlier_runs(&checkpoint.runs, whole);
+    let sets_first_coverage = run.kind != Kind::History && run.from.is_none();
+    if progress.window.is_none() {
+        if run.kind == Kind::History {
+            progress.piece_seconds = window::length_of_earlier_runs(&checkpoint.runs, whole);
+        }
+        if sets_first_coverage && window::is_cut_off(checkpoint.coverage, whole, run, &attempt.deps.rules) {
+            progress.before = None;
+        }
     }
     progress.window = Some(whole);
     let order = if run.kind == Kind::History { Order::NewestFirst } else { Order::OldestFirst };
@@ -112,38 +118,13 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
         std::mem::take(&mut progress.other_windows),
         progress.piece_seconds.map(|seconds| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))),
     );
-    let log = attempt.archive.log_writer(message.user_id, &message.run_id, &attempt.id, &handle);
-    let sets_first_coverage = run.kind != Kind::History && run.from.is_none();
+    let log = attempt
+        .archive
+        .log_writer(message.user_id, &message.run_id, &attempt.id, &handle)
+        .expiring(attempt.deps.rules.retention);
     let reading =
         Reading { message, run, attempt, sets_first_coverage, handle, progress, pieces, log, line, finished: false };
     reading.through(whole).await
-}
-
-/// The window of a user that no attempt of this run has fixed; or the class of one that has none.
-fn window_of(message: &Message, run: &RunFile, coverage: Option<Coverage>, deps: &Deps) -> Result<Window, Class> {
-    let inverted = Class::Failed(Failure::InvertedWindow);
-    match (run.kind, message.from, message.to) {
-        (_, Some(from), Some(to)) => Window::new(from, to).map_err(|_| inverted),
-        (Kind::History, _, _) => match coverage {
-            // Planned by its users files, but the checkpoint is lost: the next daily run sets a new one, and history goes on.
-            None => Err(Class::Deferred),
-            // Another history run has been here since this one was planned: nothing is left to be read.
-            Some(coverage) => Window::new(deps.rules.history_start, coverage.from()).map_err(|_| Class::Deferred),
-        },
-        (_, None, Some(to)) => {
-            let covered = coverage.map_or(to, |coverage| coverage.to().min(to));
-            let from = covered.checked_sub(deps.rules.overlap).unwrap_or(Timestamp::MIN);
-            Window::new(from, to).map_err(|_| inverted)
-        }
-        (_, _, None) => Err(inverted),
-    }
-}
-
-/// The length to begin with where an earlier history run was cut off: asking for the whole range again would spend this
-/// run's time as it spent that one's.
-fn length_of_earlier_runs(runs: &[RunProgress], whole: Window) -> Option<u64> {
-    let same_range = |run: &&RunProgress| run.window.is_some_and(|window| window.from() == whole.from());
-    runs.iter().rev().find(same_range).and_then(|run| run.piece_seconds)
 }
 
 /// A user in the course of being read.
@@ -392,7 +373,9 @@ impl Reading<'_> {
             return true;
         }
         match (known.coverage, self.coverage()) {
-            (Some(known), Some(after)) => after.from() < known.from() || after.to().duration_since(known.to()) >= STALE,
+            (Some(known), Some(after)) => {
+                after.from() != known.from() || after.to().duration_since(known.to()) >= STALE
+            }
             (known, after) => known != after,
         }
     }
