@@ -126,6 +126,9 @@ fn request(args: &AuditArgs, rules: &Rules, clock: &dyn Clock) -> Result<Request
         explain: args.explain,
         ledger_head: args.ledger_head.as_deref().map(parse_head).transpose()?,
         history_start: rules.history_start,
+        retention_days: args
+            .retention_days
+            .or(rules.retention.and_then(|kept| u32::try_from(kept.as_hours() / 24).ok())),
         read_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
         location: args.archive.to_string(),
         program: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
@@ -139,6 +142,20 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+
+    #[test]
+    fn days_of_retention_are_the_option_s_or_the_environment_s() {
+        let days = |environment: &[(&str, &str); 1], words: &[&str]| {
+            let words = ["copilot-archive", "audit", "--all"].iter().chain(words);
+            let Some(Command::Audit(args)) = Cli::parse_from(words).command else { panic!("no audit") };
+            let rules = Rules::from_env(&MapEnv::from(*environment)).unwrap();
+            request(&args, &rules, &SystemClock).unwrap().retention_days
+        };
+        assert_eq!(days(&[("RETENTION_DAYS", "")], &[]), None);
+        assert_eq!(days(&[("RETENTION_DAYS", "400")], &[]), Some(400));
+        assert_eq!(days(&[("RETENTION_DAYS", "400")], &["--retention-days", "30"]), Some(30));
+        assert_eq!(days(&[("RETENTION_DAYS", "400")], &["--retention-days", "0"]), Some(0));
+    }
 
     #[tokio::test]
     async fn an_audit_that_cannot_be_made_says_so() {

@@ -217,6 +217,11 @@ pub struct AuditArgs {
     #[arg(long, value_name = "N:SHA256")]
     pub ledger_head: Option<String>,
 
+    /// After how many days what is archived may be gone: expired by policy, and neither damage nor a gap. 0 for never. Without
+    /// it, RETENTION_DAYS.
+    #[arg(long, value_name = "N")]
+    pub retention_days: Option<u32>,
+
     /// A new folder for what is handed over of one person: records, proof, transcripts, and how to check them without this
     /// program (BagIt).
     #[arg(long, value_name = "DIR", conflicts_with = "all")]
@@ -263,6 +268,7 @@ impl TranscriptArgs {
             json: false,
             explain: false,
             ledger_head: None,
+            retention_days: None,
             bag: None,
             contact: None,
         }

@@ -1,6 +1,6 @@
 //! An archive opened for its proof: whose it is, and its closed runs in the order of the ledger.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,6 +8,7 @@ use crate::coverage::Window;
 use crate::decode::{self, DecodeError};
 use crate::form::{self, FORMAT, LedgerEntry, RosterLine, Run};
 use crate::layout::{self, ARCHIVE, Key, RunFile};
+use crate::retention::Retention;
 use crate::source::{Source, SourceError};
 
 /// Why an archive could not be read as one.
@@ -54,8 +55,9 @@ pub(crate) struct Archive {
     pub(crate) closed: Vec<Closed>,
 }
 
-/// Opens the archive. What is damaged beyond use is an error; whether it was tampered with is for `verify` to say.
-pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
+/// Opens the archive. What is damaged beyond use is an error; whether it was tampered with is for `verify` to say. A run of
+/// which anything that would be read has expired is none of the closed ones: it proves nothing any more.
+pub(crate) fn open(source: &dyn Source, retention: Option<Retention>) -> Result<Archive, ReadError> {
     let bytes = source.read(ARCHIVE)?.ok_or(ReadError::NotAnArchive)?;
     let archive: form::Archive = decode::value(&bytes).map_err(|_| ReadError::NotAnArchive)?;
     if archive.format != FORMAT || !layout::is_guid(&archive.tenant_id) {
@@ -69,6 +71,10 @@ pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
         }
     }
     entries.sort_unstable();
+    let left: HashSet<String> = match retention {
+        Some(_) => source.list("runs/")?.into_iter().collect(),
+        None => HashSet::new(),
+    };
     let mut closed: Vec<Closed> = Vec::new();
     for (_, key) in entries {
         let entry: LedgerEntry = read_value(source, &key)?;
@@ -78,6 +84,14 @@ pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
         if !layout::is_run_id(&entry.run_id) {
             return Err(ReadError::Damaged { key });
         }
+        let past = match retention {
+            Some(retention) => is_past(source, &entry, retention)?,
+            None => false,
+        };
+        let read = [RunFile::Run, RunFile::Roster, RunFile::Users];
+        if past && read.iter().any(|file| !left.contains(&file.key(&entry.run_id))) {
+            continue;
+        }
         let key = RunFile::Run.key(&entry.run_id);
         let run: Run = read_value(source, &key)?;
         if run.run_id != entry.run_id {
@@ -85,10 +99,29 @@ pub(crate) fn open(source: &dyn Source) -> Result<Archive, ReadError> {
         }
         let intended = intended(&run, &closed);
         let own = |key: &str| matches!(layout::parse(key), Some(Key::Receipt { run, .. }) if run == entry.run_id);
-        let receipts = entry.files.iter().map(|file| &file.key).filter(|key| own(key)).cloned().collect();
+        let named = entry.files.iter().map(|file| &file.key).filter(|key| own(key));
+        let receipts = named.filter(|key| !past || left.contains(*key)).cloned().collect();
         closed.push(Closed { run, intended, receipts });
     }
     Ok(Archive { tenant, closed })
+}
+
+/// Whether a closed run is past, by its own files as long as one of them says when it began.
+fn is_past(source: &dyn Source, entry: &LedgerEntry, retention: Retention) -> Result<bool, ReadError> {
+    #[derive(serde::Deserialize)]
+    struct Began {
+        started_at: Timestamp,
+    }
+    if retention.is_past(None, Some(entry)) {
+        return Ok(true);
+    }
+    for file in [RunFile::Run, RunFile::Report] {
+        let bytes = source.read(&file.key(&entry.run_id))?;
+        if let Some(Ok(Began { started_at })) = bytes.map(|bytes| decode::value(&bytes)) {
+            return Ok(retention.is_past(Some(started_at), None));
+        }
+    }
+    Ok(false)
 }
 
 /// A run with a range should cover it. One without continues where the daily run before it ended; the first takes the
@@ -159,17 +192,21 @@ pub(crate) fn for_each_on_roster(
     for_each_line(source, &RunFile::Roster.key(run), |_, line| each(line))
 }
 
-/// All runs that have begun, closed or not, by the time they began.
-pub(crate) fn begun(source: &dyn Source) -> Result<Vec<Run>, ReadError> {
+/// All runs that have begun, closed or not, by the time they began; but those whose roster has expired.
+pub(crate) fn begun(source: &dyn Source, retention: Option<Retention>) -> Result<Vec<Run>, ReadError> {
     let mut runs: Vec<(Timestamp, Run)> = Vec::new();
-    for key in source.list("runs/")? {
-        if let Some(Key::Run { file: RunFile::Run, .. }) = layout::parse(&key) {
-            let run: Run = read_value(source, &key)?;
+    let keys: BTreeSet<String> = source.list("runs/")?.into_iter().collect();
+    for key in &keys {
+        if let Some(Key::Run { file: RunFile::Run, .. }) = layout::parse(key) {
+            let run: Run = read_value(source, key)?;
             // The id is part of the keys that are read next, so only the one of this key is taken.
-            if RunFile::Run.key(&run.run_id) != key {
-                return Err(ReadError::Damaged { key });
+            if RunFile::Run.key(&run.run_id) != *key {
+                return Err(ReadError::Damaged { key: key.clone() });
             }
-            runs.push((run.started_at, run));
+            let past = retention.is_some_and(|retention| retention.is_past(Some(run.started_at), None));
+            if !past || keys.contains(&RunFile::Roster.key(&run.run_id)) {
+                runs.push((run.started_at, run));
+            }
         }
     }
     runs.sort_by(|a, b| (a.0, &a.1.run_id).cmp(&(b.0, &b.1.run_id)));

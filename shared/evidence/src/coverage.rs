@@ -163,7 +163,7 @@ impl Coverage {
 
 /// The user's coverage within a range, from the closed runs.
 pub fn coverage(source: &dyn Source, user: &str, asked: Window) -> Result<Coverage, ReadError> {
-    let archive = archive::open(source)?;
+    let archive = archive::open(source, None)?;
     let users = BTreeSet::from([user.to_owned()]);
     let outcomes = histories(source, &archive, &users)?.remove(user).unwrap_or_default();
     Ok(cover(asked, &outcomes))

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::verify::{Erased, Kept};
+use crate::verify::{Erased, Expired, Kept};
 
 /// How many findings of one code are kept. An archive broken everywhere is told by the first thousand of a kind; the rest
 /// are counted, so that memory is bounded for any input.
@@ -268,6 +268,8 @@ pub struct Verdict {
     pub kept: Option<Kept>,
     /// Who has a tombstone, and what of them is gone.
     pub erased: Vec<Erased>,
+    /// What has expired by policy, if the asker has one.
+    pub expired: Option<Expired>,
     #[serde(skip)]
     counts: BTreeMap<Code, u64>,
 }

@@ -195,6 +195,7 @@ pub(crate) struct Report {
     pub(crate) history_remaining: u64,
     #[serde(default)]
     pub(crate) lateness: Counts,
+    pub(crate) started_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -211,6 +212,5 @@ pub(crate) struct LedgerEntry {
     pub(crate) previous: Option<String>,
     pub(crate) run_id: String,
     pub(crate) files: Vec<FileRef>,
-    #[serde(rename = "closed_at")]
-    pub(crate) _closed_at: Timestamp,
+    pub(crate) closed_at: Timestamp,
 }

@@ -18,6 +18,7 @@ mod parallel;
 mod people;
 mod read;
 mod record;
+mod retention;
 mod source;
 mod unite;
 mod verify;
@@ -30,5 +31,6 @@ pub use finding::{Code, Finding, MAX_FINDINGS_PER_CODE, Numbers, Severity, Verdi
 pub use keeping::{Keeping, Lock, Version, Versioning};
 pub use people::{Licensed, Names, People, Person, people};
 pub use read::{Closing, Stored, ledger, lines, records, segments, sha256};
+pub use retention::Retention;
 pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError, is_key};
-pub use verify::{Erased, Expectation, Kept, Locks, Versions, verify};
+pub use verify::{Erased, Expectation, Expired, Kept, Locks, Versions, verify};

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::archive::{self, ReadError};
 use crate::form::{RosterLine, Run};
 use crate::parallel::in_order;
+use crate::retention::Retention;
 use crate::source::Source;
 
 /// The names of a person from one roster to another.
@@ -94,14 +95,15 @@ impl People {
 }
 
 /// Everybody on the rosters of all runs, closed or not.
-pub fn people(source: &dyn Source) -> Result<People, ReadError> {
+/// Those whose rosters have expired are not there any more.
+pub fn people(source: &dyn Source, retention: Option<Retention>) -> Result<People, ReadError> {
     let mut people = People::default();
     let read = |run: &Run| {
         let mut roster = Vec::new();
         archive::for_each_on_roster(source, &run.run_id, |line| roster.push(line))?;
         Ok::<_, ReadError>(roster)
     };
-    in_order(&archive::begun(source)?, read, |run, roster| {
+    in_order(&archive::begun(source, retention)?, read, |run, roster| {
         let daily = run.kind == "daily" && run.asked.is_whole_tenant();
         if daily {
             people.daily_rosters += 1;

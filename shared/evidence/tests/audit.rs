@@ -18,6 +18,7 @@ fn request(whom: Whom) -> Request {
         explain: false,
         ledger_head: None,
         history_start: "2023-11-01T00:00:00Z".parse().unwrap(),
+        retention_days: None,
         read_at: "2026-11-24T10:02:00Z".parse().unwrap(),
         location: "./archive".to_owned(),
         program: "copilot-archive 0.1.0".to_owned(),

@@ -62,7 +62,7 @@ fn stored_lines_are_given_with_their_place_and_the_ledger_in_its_order() {
     assert!(segments(&memory, TENANT, BIANCA).unwrap().is_empty());
     let mut given = Vec::new();
     records(&memory, &keys[0], |stored| {
-        assert_eq!((stored.run_id, stored.fetched_at.to_string().as_str()), (DAY_1, "2026-11-24T05:00:00Z"));
+        assert_eq!((stored.run_id, stored.fetched_at.to_string().as_str()), (DAY_1, "2026-11-23T05:00:00Z"));
         given.push((stored.line, stored.item.to_owned(), stored.bytes.to_vec()));
     })
     .unwrap();

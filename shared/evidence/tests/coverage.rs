@@ -199,7 +199,7 @@ fn people_keep_their_former_names_and_their_licence_days() {
         run.roster.push(roster_line(CARLO, "carlo@contoso.example", Some("plan-disabled")));
         builder.open(&run);
     }
-    let people = people(&builder.memory).unwrap();
+    let people = people(&builder.memory, None).unwrap();
     assert_eq!(people.daily_rosters, 4);
     let adele = &people.persons[ADELE];
     assert_eq!(adele.current().unwrap().upn.as_deref(), Some("adele@contoso.example"));

@@ -30,7 +30,8 @@ fn the_example_is_whole_and_its_head_is_the_one_documented() {
     let head = (2, "9db34163cced962e7c42446d2e9b8aa6c4b1453748996a6b15b3f6346c0efeb8".to_owned());
     assert!(FORMAT.contains(&format!("{}  entry-000002.json", head.1)));
     let history_start = Some("2023-11-01T00:00:00Z".parse().unwrap());
-    let verdict = verify(&example(), &Expectation { ledger_head: Some(head), history_start, users: None }).unwrap();
+    let verdict =
+        verify(&example(), &Expectation { ledger_head: Some(head), history_start, ..Expectation::default() }).unwrap();
     assert_eq!(verdict.findings, []);
     assert_eq!((verdict.numbers.closed_runs, verdict.numbers.segments, verdict.numbers.lines), (2, 3, 4));
 }

@@ -28,6 +28,7 @@ fn found(recorded: &Value) -> Value {
         explain: true,
         ledger_head: Some((head["n"].as_u64().unwrap(), head["sha256"].as_str().unwrap().to_owned())),
         history_start: recorded["history_start"].as_str().unwrap().parse().unwrap(),
+        retention_days: None,
         read_at: "2026-12-01T00:00:00Z".parse().unwrap(),
         location: String::new(),
         program: String::new(),

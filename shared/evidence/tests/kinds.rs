@@ -34,6 +34,7 @@ fn audited(memory: &Memory, ledger_head: Option<(u64, String)>, to: &str) -> Aud
         explain: false,
         ledger_head,
         history_start: "2023-11-01T00:00:00Z".parse().unwrap(),
+        retention_days: None,
         read_at: "2026-11-24T10:02:00Z".parse().unwrap(),
         location: String::new(),
         program: String::new(),

@@ -44,7 +44,8 @@ pub fn write_bag(
     for key in &held {
         folder.write(&segment_path(key), &read(source, key)?)?;
     }
-    let head = write_runs(source, &case, &mut folder)?;
+    let expires = report.integrity.expired.is_some();
+    let head = write_runs(source, &case, expires, &mut folder)?;
     let place = example.as_ref().map(|origin| segment_path(&origin.segment));
     let page = verify::page(&case, &head, example.as_ref().zip(place.as_deref()));
     folder.write("data/HOW-TO-VERIFY.txt", page.as_bytes())?;
@@ -72,7 +73,9 @@ struct OfUser {
 }
 
 /// The ledger, and of each closed run the report and the person's lines. Returns the ledger's head as people note it.
-fn write_runs(source: &dyn Source, case: &Case, folder: &mut Folder) -> Result<String, HandoverError> {
+///
+/// Where runs expire, those of which either is gone are left out: the audit says whether that is damage.
+fn write_runs(source: &dyn Source, case: &Case, expires: bool, folder: &mut Folder) -> Result<String, HandoverError> {
     let mut head = "none: no run is closed".to_owned();
     for closing in evidence::ledger(source, &case.tenant_id)? {
         let entry = read(source, &closing.key)?;
@@ -81,9 +84,13 @@ fn write_runs(source: &dyn Source, case: &Case, folder: &mut Folder) -> Result<S
         let number = name.trim_start_matches("entry-").trim_end_matches(".json").trim_start_matches('0');
         head = format!("{number}:{hash}");
         let run = format!("runs/{}", closing.run_id);
-        folder.write(&format!("data/{run}/report.json"), &read(source, &format!("{run}/report.json"))?)?;
+        let (report, users) = (format!("{run}/report.json"), format!("{run}/users.jsonl.zst"));
+        if expires && (source.read(&report)?.is_none() || source.read(&users)?.is_none()) {
+            continue;
+        }
+        folder.write(&format!("data/{run}/report.json"), &read(source, &report)?)?;
         let mut lines = Vec::new();
-        evidence::lines(source, &format!("{run}/users.jsonl.zst"), |_, line| {
+        evidence::lines(source, &users, |_, line| {
             if serde_json::from_slice::<OfUser>(line).is_ok_and(|of| of.user_id == case.user_id) {
                 lines.extend_from_slice(line);
                 lines.push(b'\n');

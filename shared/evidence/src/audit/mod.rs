@@ -17,6 +17,7 @@ use crate::contents::logs;
 use crate::coverage::{Coverage, ReadBefore, Shown, Window, cover, graph_said_so, histories};
 use crate::finding::{Code, Verdict};
 use crate::people::{People, Person, people};
+use crate::retention::Retention;
 use crate::source::Source;
 use crate::verify::{Expectation, Kept, verify};
 
@@ -78,12 +79,21 @@ pub struct Request {
     pub ledger_head: Option<(u64, String)>,
     /// Where the time asked for begins if nothing else is said: `HISTORY_START`.
     pub history_start: Timestamp,
-    /// When the audit is made, for its heading.
+    /// After how many days what is archived may be gone; never without. Time before is expired, and no gap.
+    pub retention_days: Option<u32>,
+    /// When the audit is made: for its heading, and what days of retention count back from.
     pub read_at: Timestamp,
     /// What the archive is called, for the heading: a folder or an address.
     pub location: String,
     /// The program and its version, for the heading.
     pub program: String,
+}
+
+impl Request {
+    fn retention(&self) -> Option<Retention> {
+        let days = self.retention_days.filter(|days| *days > 0)?;
+        Some(Retention { days, read_at: self.read_at })
+    }
 }
 
 /// Why there is no audit.
@@ -190,6 +200,8 @@ pub struct AuditReport {
     pub program: String,
     /// What was asked.
     pub asked: Window,
+    /// The part of it of which nothing need be kept any more: it is neither read nor a gap.
+    pub expired: Option<Window>,
     /// Whether everybody was asked for.
     pub all: bool,
     /// Daily rosters of the whole tenant.
@@ -231,8 +243,9 @@ pub fn audit(source: &dyn Source, request: &Request) -> Result<AuditReport, Audi
 }
 
 fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditError> {
-    let archive = archive::open(source)?;
-    let people = people(source)?;
+    let retention = request.retention();
+    let archive = archive::open(source, retention)?;
+    let people = people(source, retention)?;
     let asked = asked(request, &archive)?;
     let (chosen, all) = match &request.whom {
         Whom::All => (people.persons.values().filter(|person| person.planned).collect(), true),
@@ -243,12 +256,13 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
     let mut report = report(request, archive.tenant.clone(), asked, all, integrity);
     report.daily_rosters = people.daily_rosters;
     let logs = logs(source, &archive.tenant)?;
+    let kept = Window { from: report.expired.map_or(asked.from, |expired| expired.to), ..asked };
     for batch in chosen.chunks(BATCH) {
         let ids: BTreeSet<String> = batch.iter().map(|person| person.user_id.clone()).collect();
         let histories = histories(source, &archive, &ids)?;
         for person in batch {
             let outcomes = histories.get(&person.user_id).map(Vec::as_slice).unwrap_or_default();
-            let asked = if all { until_last_plan(asked, outcomes) } else { Some(asked) };
+            let asked = if all { until_last_plan(kept, outcomes) } else { Some(kept) };
             report.summary.users += 1;
             let Some(asked_of) = asked else {
                 report.summary.left += 1;
@@ -291,6 +305,8 @@ fn damaged(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditE
 }
 
 fn report(request: &Request, tenant_id: String, asked: Window, all: bool, integrity: Verdict) -> AuditReport {
+    let expired = request.retention().map(|retention| asked.to.min(retention.kept_since()));
+    let expired = expired.map(|to| Window { from: asked.from, to }).filter(|window| window.from < window.to);
     let unseen = integrity.kept.as_ref().map(unseen).unwrap_or_default();
     AuditReport {
         answer: if integrity.is_intact() { Answer::NoOpenGap } else { Answer::IntegrityFailure },
@@ -299,6 +315,7 @@ fn report(request: &Request, tenant_id: String, asked: Window, all: bool, integr
         read_at: request.read_at,
         program: request.program.clone(),
         asked,
+        expired,
         all,
         daily_rosters: 0,
         users: Vec::new(),
@@ -311,11 +328,13 @@ fn report(request: &Request, tenant_id: String, asked: Window, all: bool, integr
 
 /// `history_start` is the asker's, and need not be the one the runs had, so no report is measured by it.
 fn expectation(request: &Request, users: Option<BTreeSet<String>>) -> Expectation {
-    Expectation { ledger_head: request.ledger_head.clone(), history_start: None, users }
+    Expectation { ledger_head: request.ledger_head.clone(), history_start: None, users, retention: request.retention() }
 }
 
 fn asked(request: &Request, archive: &Archive) -> Result<Window, AuditError> {
     let newest = archive.closed.iter().filter_map(|closed| closed.run.to).max();
+    // Where every closed run has expired, so has all time up to them.
+    let newest = newest.or(request.retention().map(Retention::kept_since));
     let from = request.from.unwrap_or(request.history_start);
     let to = request.to.or(newest).ok_or(AuditError::Range)?;
     if from < to { Ok(Window { from, to }) } else { Err(AuditError::Range) }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{Answer, AuditReport, Items, UserAudit};
 use crate::coverage::{Gap, Interval, Proof, Shown, Window};
 use crate::people::{Names, Person};
-use crate::verify::{Erased, Kept, Versions};
+use crate::verify::{Erased, Expired, Kept, Versions};
 
 /// How many findings the page lists; the JSON form has the others.
 const MAX_FINDINGS: usize = 20;
@@ -31,6 +31,9 @@ impl AuditReport {
         }
         if self.all {
             self.write_summary(page)?;
+            if let Some(expired) = self.expired {
+                entry(page, "expired", &format!("{}    {}", range(expired), self.expired_text()))?;
+            }
         }
         self.write_integrity(page)?;
         let mut label = "not proven";
@@ -60,7 +63,9 @@ impl AuditReport {
     fn write_user(&self, page: &mut String, user: &UserAudit) -> fmt::Result {
         let (person, coverage) = (&user.person, &user.coverage);
         write_person(page, person)?;
-        entry(page, "asked", &self.asked_text(coverage.asked))?;
+        let expired = self.expired.map(|window| (window, self.expired_text()));
+        let from = expired.as_ref().map_or(coverage.asked.from, |(window, _)| window.from);
+        entry(page, "asked", &self.asked_text(Window { from, ..coverage.asked }))?;
         let mut licence = format!("licensed in {} of {} daily rosters", person.rosters_licensed(), self.daily_rosters);
         for span in &person.licensed {
             write!(licence, "; {} … {}", day(span.first), day(span.last))?;
@@ -70,7 +75,7 @@ impl AuditReport {
             entry(page, "erased", &erased_text(erased))?;
         }
         let mut label = "coverage";
-        let mut parts: Vec<(Window, String)> = Vec::new();
+        let mut parts: Vec<(Window, String)> = expired.into_iter().collect();
         parts.extend(coverage.intervals.iter().map(|interval| (interval.window, interval_text(interval))));
         parts.extend((1..).zip(&coverage.gaps).map(|(number, gap)| (gap.window, gap_text(number, gap))));
         parts.sort_by_key(|(window, _)| *window);
@@ -120,6 +125,11 @@ impl AuditReport {
         entry(page, "", &unavailable)
     }
 
+    fn expired_text(&self) -> String {
+        let days = self.integrity.expired.as_ref().map_or(0, |expired| expired.days);
+        format!("expired by policy: nothing need be kept longer than {days} days, and none of it is a gap")
+    }
+
     fn locks_text(&self, kept: &Kept) -> String {
         let Some(locks) = &kept.locks else { return "may not be seen".to_owned() };
         let retained: u64 = locks.retained.values().sum();
@@ -151,11 +161,18 @@ impl AuditReport {
         if self.lines_erased() > 0 {
             let _ = write!(lines, " + {} erased", self.lines_erased());
         }
-        let rest = (numbers.lines + self.lines_erased()).saturating_sub(numbers.receipt_new);
+        let expired = self.integrity.expired.as_ref().filter(|expired| expired.runs > 0);
+        let lines_expired = expired.map_or(0, |expired| expired.lines);
+        if lines_expired > 0 {
+            let _ = write!(lines, " + {lines_expired} expired");
+        }
+        let rest =
+            (numbers.lines + self.lines_erased()).saturating_add(lines_expired).saturating_sub(numbers.receipt_new);
         let _ = write!(
             lines,
-            " = {} new by receipts + {rest} of attempts that left none or of runs not closed",
-            numbers.receipt_new
+            " = {} new by receipts + {rest} of attempts that left none or of runs not closed{}",
+            numbers.receipt_new,
+            if expired.is_some() { ", or expired" } else { "" }
         );
         entry(page, "", &lines)?;
         let notes = format!(
@@ -168,6 +185,13 @@ impl AuditReport {
             entry(page, "", &format!("locks: {}", self.locks_text(kept)))?;
         }
         self.write_erased(page)?;
+        if let Some(Expired { runs, run_files, segments, pages, days, before, .. }) = expired {
+            let text = format!(
+                "expired by policy: {run_files} files of {runs} runs that began before {before}, {segments} segments and \
+                 {pages} pages that these name; what is archived is kept for {days} days"
+            );
+            entry(page, "", &text)?;
+        }
         let broken: Vec<_> = self.integrity.integrity().collect();
         entry(page, "", &format!("{} promises found broken", broken.len()))?;
         for finding in broken.iter().take(MAX_FINDINGS) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{Check, Fact, first_gap};
@@ -10,6 +11,7 @@ use crate::finding::{Code, Verdict};
 use crate::layout;
 use crate::parallel::in_order;
 use crate::record::{self, Record};
+use crate::retention::Retention;
 use crate::source::{Source, SourceError};
 
 /// The hash of an item, cut to the 128 bits that the format asks of whoever compares items.
@@ -38,9 +40,10 @@ impl Check<'_> {
         let (verdict, facts) = (&mut self.found.verdict, &mut self.facts);
         verdict.numbers.users = users.len() as u64;
         let (source, expectation, tombstones) = (self.source, self.expectation, &self.tombstones);
+        let kept_since = expectation.retention.map(Retention::kept_since);
         let read = |(user, months): &(&String, &Months)| {
             let (wanted, erased) = (expectation.wants(user), tombstones.contains_key(*user));
-            let log = Log { source, tenant: &inventory.tenant, user, wanted, erased };
+            let log = Log { source, tenant: &inventory.tenant, user, wanted, erased, kept_since };
             log.read(months, &started)
         };
         in_order(&users, read, |_, (of_user, facts_of_user)| {
@@ -61,6 +64,8 @@ struct Log<'a> {
     wanted: bool,
     /// What is missing of an erased user is no gap: a lock may have kept the rest.
     erased: bool,
+    /// What was put before may have expired, in any order; everything is kept without one.
+    kept_since: Option<Timestamp>,
 }
 
 impl Log<'_> {
@@ -69,18 +74,9 @@ impl Log<'_> {
         let mut facts = Vec::new();
         let mut held: HashSet<ItemHash> = HashSet::new();
         for (month, log) in months {
-            if !self.erased
-                && let Some(number) = first_gap(log.keys())
-                && let Some(key) = log.values().next_back()
-            {
-                let sentence = format!("the log has no segment {number}, and later ones");
-                verdict.add(Code::SegmentGap, key, sentence);
-            }
-            if !self.wanted {
-                verdict.numbers.segments_unread += log.len() as u64;
-                continue;
-            }
-            for key in log.values() {
+            let mut gap = if self.kept_since.is_none() { first_gap(log.keys()) } else { None };
+            let mut before: Option<(u64, Timestamp)> = None;
+            for (number, key) in log.iter().filter(|_| self.wanted) {
                 // An object that vanishes between the listing and the reading is as missing as one never listed.
                 let Some(bytes) = self.source.read(key)? else {
                     if self.erased {
@@ -90,61 +86,83 @@ impl Log<'_> {
                     continue;
                 };
                 let place = Place { key, tenant: self.tenant, user: self.user, month };
-                facts.push((key.clone(), read_segment(&mut verdict, &place, &bytes, started, &mut held)));
+                let fact = self.read_segment(&mut verdict, &place, &bytes, started, &mut held);
+                // What expires was put before what stays: behind a segment that is kept none is missing.
+                if let Some((last, fetched_at)) = before
+                    && last + 1 < *number
+                    && self.kept_since.is_some_and(|since| fetched_at >= since)
+                {
+                    gap.get_or_insert(last + 1);
+                }
+                before = Some((*number, fact.fetched_at));
+                facts.push((key.clone(), fact));
+            }
+            if !self.wanted {
+                verdict.numbers.segments_unread += log.len() as u64;
+            }
+            if !self.erased
+                && let Some(number) = gap
+                && let Some(key) = log.values().next_back()
+            {
+                let sentence = format!("the log has no segment {number}, and later ones");
+                verdict.add(Code::SegmentGap, key, sentence);
             }
         }
         Ok((verdict, facts))
     }
-}
 
-fn read_segment(
-    verdict: &mut Verdict,
-    place: &Place<'_>,
-    bytes: &[u8],
-    started: &HashSet<&str>,
-    held: &mut HashSet<ItemHash>,
-) -> Fact {
-    let key = place.key;
-    verdict.numbers.segments += 1;
-    let mut put_by: Option<(String, String)> = None;
-    let mut mixed = false;
-    let lines = decode::for_each_line(bytes, MAX_DECODED_BYTES, |number, line| {
-        verdict.numbers.lines += 1;
-        let Some(record) = Record::parse(line) else {
-            verdict.add(Code::LineInvalid, key, format!("line {number} is no record"));
-            return;
-        };
-        if record.tenant_id() != place.tenant || record.user_id() != place.user {
-            verdict.add(Code::LineOwner, key, format!("line {number} names another tenant or user than the key"));
+    fn read_segment(
+        &self,
+        verdict: &mut Verdict,
+        place: &Place<'_>,
+        bytes: &[u8],
+        started: &HashSet<&str>,
+        held: &mut HashSet<ItemHash>,
+    ) -> Fact {
+        let key = place.key;
+        verdict.numbers.segments += 1;
+        let mut put_by: Option<(String, String)> = None;
+        let (mut mixed, mut fetched_at) = (false, Timestamp::MIN);
+        let lines = decode::for_each_line(bytes, MAX_DECODED_BYTES, |number, line| {
+            verdict.numbers.lines += 1;
+            let Some(record) = Record::parse(line) else {
+                verdict.add(Code::LineInvalid, key, format!("line {number} is no record"));
+                return;
+            };
+            if record.tenant_id() != place.tenant || record.user_id() != place.user {
+                verdict.add(Code::LineOwner, key, format!("line {number} names another tenant or user than the key"));
+            }
+            match &put_by {
+                None => put_by = Some((record.run_id().to_owned(), record.attempt_id().to_owned())),
+                Some((run, attempt)) => mixed |= run != record.run_id() || attempt != record.attempt_id(),
+            }
+            fetched_at = fetched_at.max(record.fetched_at);
+            let month = record::month(record.text());
+            if month != place.month {
+                verdict.add(Code::LineMonth, key, format!("line {number} holds an item of {month}"));
+            }
+            if !held.insert(item_hash(record.text())) {
+                verdict.add(
+                    Code::LineDuplicate,
+                    key,
+                    format!("line {number} holds an item that the user's archive holds already"),
+                );
+            }
+        });
+        if mixed {
+            verdict.add(Code::SegmentMixed, key, "has lines of more than one run or attempt");
         }
-        match &put_by {
-            None => put_by = Some((record.run_id().to_owned(), record.attempt_id().to_owned())),
-            Some((run, attempt)) => mixed |= run != record.run_id() || attempt != record.attempt_id(),
+        match lines {
+            Ok(0) => verdict.add(Code::SegmentEmpty, key, "has no line"),
+            Ok(_) => {}
+            Err(error) => verdict.add(Code::SegmentUndecodable, key, error.to_string()),
         }
-        let month = record::month(record.text());
-        if month != place.month {
-            verdict.add(Code::LineMonth, key, format!("line {number} holds an item of {month}"));
+        let (run, attempt) = put_by.unwrap_or_default();
+        let expired = self.kept_since.is_some_and(|since| fetched_at < since);
+        let known = (started.contains(run.as_str()) || expired) && layout::is_hex(&attempt, 32);
+        if matches!(lines, Ok(1..)) && !known {
+            verdict.add(Code::LineRun, key, "names a run that the archive does not know, or an attempt that is none");
         }
-        if !held.insert(item_hash(record.text())) {
-            verdict.add(
-                Code::LineDuplicate,
-                key,
-                format!("line {number} holds an item that the user's archive holds already"),
-            );
-        }
-    });
-    if mixed {
-        verdict.add(Code::SegmentMixed, key, "has lines of more than one run or attempt");
+        Fact { sha256: decode::sha256(bytes), lines: lines.ok(), run, attempt, fetched_at }
     }
-    match lines {
-        Ok(0) => verdict.add(Code::SegmentEmpty, key, "has no line"),
-        Ok(_) => {}
-        Err(error) => verdict.add(Code::SegmentUndecodable, key, error.to_string()),
-    }
-    let (run, attempt) = put_by.unwrap_or_default();
-    let known = started.contains(run.as_str()) && layout::is_hex(&attempt, 32);
-    if matches!(lines, Ok(1..)) && !known {
-        verdict.add(Code::LineRun, key, "names a run that the archive does not know, or an attempt that is none");
-    }
-    Fact { sha256: decode::sha256(bytes), lines: lines.ok(), run, attempt }
 }

@@ -7,6 +7,7 @@
 //! few runs.
 
 mod erased;
+mod expired;
 mod kept;
 mod ledger;
 mod logs;
@@ -22,10 +23,12 @@ use crate::decode::{self, DecodeError};
 use crate::finding::{Code, Verdict};
 use crate::form::{self, FORMAT, LedgerEntry, Tombstone};
 use crate::layout::{self, ARCHIVE, Key, RunFile};
+use crate::retention::Retention;
 use crate::source::{Source, SourceError};
 use crate::unite::joined;
 
 pub use erased::Erased;
+pub use expired::Expired;
 pub use kept::{Kept, Locks, Versions};
 
 /// What is known outside the archive.
@@ -38,6 +41,8 @@ pub struct Expectation {
     /// Read the segments of these users only, and compare only their coverage with what was read. Everything else is still
     /// checked.
     pub users: Option<BTreeSet<String>>,
+    /// How long what is archived is kept; without it nothing may be missing.
+    pub retention: Option<Retention>,
 }
 
 impl Expectation {
@@ -67,6 +72,7 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
     check.read_quarantine()?;
     check.check_runs()?;
     check.list_erased();
+    check.list_expired();
     check.list_orphans();
     check.compare_coverage();
     check.ask_store()?;
@@ -101,6 +107,8 @@ struct Fact {
     lines: Option<u64>,
     run: String,
     attempt: String,
+    /// When its newest line was fetched: it was put after that.
+    fetched_at: Timestamp,
 }
 
 /// What is kept of a run's file that was read.
@@ -132,6 +140,8 @@ struct Found {
     named: HashSet<String>,
     /// What receipts name of erased users and is gone.
     gone: erased::Gone,
+    /// What runs that are past have put and is gone.
+    past: expired::Past,
     /// By user: the windows of all receipts, joined.
     read: HashMap<String, Vec<Window>>,
     /// By user: what users files have as covered, joined, and the last run that has it.
@@ -143,6 +153,7 @@ impl Found {
         self.verdict.absorb(more.verdict);
         self.named.extend(more.named);
         self.gone.add(more.gone);
+        self.past.add(more.past);
         for (user, windows) in more.read {
             add_windows(self.read.entry(user).or_default(), &windows);
         }
@@ -245,11 +256,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Coverage is a claim; only windows read to their end prove it.
+    /// Coverage is a claim; only windows read to their end prove it, and for time before what is kept they may have expired.
     fn compare_coverage(&mut self) {
+        let kept_since = self.expectation.retention.map_or(Timestamp::MIN, Retention::kept_since);
         for (user, (claimed, run)) in &self.found.claimed {
             let read = self.found.read.get(user).map(Vec::as_slice).unwrap_or_default();
-            for window in claimed.iter().flat_map(|claim| claim.without(read)) {
+            let kept = claimed.iter().map(|claim| Window { from: claim.from.max(kept_since), ..*claim });
+            for window in kept.flat_map(|claim| claim.without(read)) {
                 let sentence = format!(
                     "has {user} as covered from {} to {}, which no receipt's window holds",
                     window.from, window.to
@@ -263,7 +276,11 @@ impl Check<'_> {
     fn list_orphans(&mut self) {
         let closed: HashSet<&str> = self.ledger.iter().map(|(_, entry)| entry.run_id.as_str()).collect();
         for (key, fact) in &self.facts {
-            if !self.found.named.contains(key) && closed.contains(fact.run.as_str()) {
+            // The receipts that would name an old one may have expired before it.
+            let is_known = self.found.named.contains(key)
+                || self.found.past.without_receipts.contains(&fact.run)
+                || self.may_have_expired(fact.fetched_at);
+            if !is_known && closed.contains(fact.run.as_str()) {
                 self.found.verdict.numbers.orphans += 1;
                 self.found.verdict.add(
                     Code::Orphan,

@@ -11,6 +11,7 @@ use crate::finding::Code;
 use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run};
 use crate::layout::{self, Key, RunFile};
 use crate::parallel::in_order;
+use crate::retention;
 use crate::source::SourceError;
 use crate::unite::United;
 
@@ -21,6 +22,10 @@ pub(super) struct RunView {
     /// Whether a ledger entry names it, and so the receipts that count. While it is being closed, a receipt may lie there
     /// that came after the users file; nobody can tell yet.
     pub(super) closed: bool,
+    /// Whether the run began before what is kept: what is missing of it has expired.
+    pub(super) past: bool,
+    /// Whether no receipt that counts has expired.
+    pub(super) receipts_whole: bool,
     /// Every user of the roster, and whether planned.
     pub(super) roster: HashMap<String, bool>,
     /// How many of them lost the licence lately.
@@ -66,7 +71,9 @@ impl Check<'_> {
         let mut gone = RunCheck::of(self);
         for (run, (key, entry)) in &entries {
             if !self.inventory.runs.contains_key(*run) {
-                gone.check_entry(key, entry, &BTreeMap::new());
+                let past = self.expectation.retention.is_some_and(|retention| retention.is_past(None, Some(entry)));
+                gone.found.past.runs += u64::from(past);
+                gone.check_entry(key, entry, &BTreeMap::new(), past);
             }
         }
         all.add(gone.found);
@@ -98,10 +105,15 @@ impl RunCheck<'_, '_> {
         wrote: &BTreeSet<&str>,
     ) -> Result<(), SourceError> {
         let mut view = RunView { id: id.to_owned(), closed: entry.is_some(), ..RunView::default() };
-        self.check_order(id, keys, entry.is_some());
+        let run = self.read_value::<Run>(&mut view, keys, RunFile::Run)?;
+        let report = self.read_value::<Report>(&mut view, keys, RunFile::Report)?;
+        let began = retention::began(run.as_ref(), report.as_ref().map(|report| report.started_at));
+        let closed_by = entry.map(|(_, entry)| entry);
+        view.past = self.check.expectation.retention.is_some_and(|retention| retention.is_past(began, closed_by));
+        self.check_order(&view, keys);
         self.read_roster(&mut view, keys)?;
         let run_key = RunFile::Run.key(id);
-        if let Some(run) = self.read_value::<Run>(&mut view, keys, RunFile::Run)? {
+        if let Some(run) = run {
             if run.format != FORMAT || run.run_id != id || run.tenant_id != self.check.inventory.tenant {
                 self.found.verdict.add(Code::RunMismatch, &run_key, "names another format, run or tenant");
             }
@@ -110,16 +122,25 @@ impl RunCheck<'_, '_> {
         }
         let in_ledger: Option<HashSet<&str>> =
             entry.map(|(_, entry)| entry.files.iter().map(|file| file.key.as_str()).collect());
+        let there: HashSet<&str> = keys.receipts.iter().map(String::as_str).collect();
+        let named = in_ledger.iter().flatten().filter(|key| matches!(layout::parse(key), Some(Key::Receipt { .. })));
+        view.receipts_whole = !view.past || named.into_iter().all(|key| there.contains(key));
+        if !view.receipts_whole {
+            self.found.past.without_receipts.insert(id.to_owned());
+        }
         for key in &keys.receipts {
             let late = in_ledger.as_ref().is_some_and(|files| !files.contains(key.as_str()));
             self.read_receipt(&mut view, key, late)?;
         }
         let lines = self.read_users(&mut view, keys)?;
-        if let Some(report) = self.read_value::<Report>(&mut view, keys, RunFile::Report)?
+        if let Some(report) = report
             && let Some(lines) = &lines
             && view.has_roster()
         {
             self.check_report(&view, lines, &report, wrote);
+        } else {
+            // Where nothing says how many lines were new, none of them is missing among those that were.
+            self.found.past.gone.segments.values_mut().for_each(|lines| *lines = 0);
         }
         let lost = wrote
             .iter()
@@ -127,9 +148,10 @@ impl RunCheck<'_, '_> {
         let lost = lost.count() as u64;
         match entry {
             Some((key, entry)) => {
-                self.check_entry(key, entry, &view.files);
-                self.found.verdict.numbers.attempts_lost += lost;
-                if lost > 0 {
+                self.check_entry(key, entry, &view.files, view.past);
+                // An attempt whose receipt has expired is not lost.
+                if lost > 0 && view.receipts_whole {
+                    self.found.verdict.numbers.attempts_lost += lost;
                     let sentence = format!("{lost} attempts wrote segments and left no receipt");
                     self.found.verdict.add(Code::AttemptsLost, &format!("runs/{id}/"), sentence);
                 }
@@ -140,18 +162,24 @@ impl RunCheck<'_, '_> {
                 "is not closed: no ledger entry names it yet",
             ),
         }
+        self.found.past.runs += u64::from(!self.found.past.is_whole());
         Ok(())
     }
 
     /// A run's files are put in one order, so what lies there implies what was put before it.
-    fn check_order(&mut self, id: &str, keys: &RunKeys, closed: bool) {
-        let last = if closed { Some(RunFile::Report) } else { keys.files.iter().next_back().copied() };
+    fn check_order(&mut self, view: &RunView, keys: &RunKeys) {
+        let last = if view.closed { Some(RunFile::Report) } else { keys.files.iter().next_back().copied() };
         let last = last.max((!keys.receipts.is_empty()).then_some(RunFile::Run));
         for file in RunFile::ALL {
             if Some(file) <= last && !keys.files.contains(&file) {
+                if view.past {
+                    // Those that a ledger entry names are counted where it is held against them.
+                    self.found.past.run_files += u64::from(!view.closed);
+                    continue;
+                }
                 self.found.verdict.add(
                     Code::RunFileMissing,
-                    &file.key(id),
+                    &file.key(&view.id),
                     "is not there, though files put after it are",
                 );
             }
@@ -289,6 +317,7 @@ impl RunCheck<'_, '_> {
         if line.windows.iter().any(|window| window.from >= window.to || !within(window.to)) {
             add(Code::ReceiptWindow, "has a window that is empty, inverted or ends after the run's");
         }
+        let wanted = self.check.expectation.wants(&line.user_id);
         let mut counted = 0_u64;
         for segment in &line.segments {
             if !segment.adopted {
@@ -302,13 +331,23 @@ impl RunCheck<'_, '_> {
                     self.found.gone.segments.insert(segment.key.clone(), segment.lines);
                     continue;
                 }
+                if view.past {
+                    self.found.past.lose(&segment.key, segment.lines, wanted);
+                    continue;
+                }
                 add(Code::ReceiptSegmentMissing, "names a segment that is not there");
+                continue;
+            }
+            let fact = self.check.facts.get(&segment.key);
+            if view.past && fact.is_some_and(|fact| fact.run != view.id && fact.sha256 != segment.sha256) {
+                // A log that expired as a whole begins with segment 1 again: this is a later run's, and checked with it.
+                self.found.past.lose(&segment.key, segment.lines, wanted);
                 continue;
             }
             self.found.named.insert(segment.key.clone());
             let of_user =
                 matches!(layout::parse(&segment.key), Some(Key::Segment { user, .. }) if user == line.user_id);
-            let Some(fact) = self.check.facts.get(&segment.key) else {
+            let Some(fact) = fact else {
                 if !of_user {
                     add(Code::ReceiptSegmentOwner, "names a segment of another user");
                 }
@@ -336,6 +375,7 @@ impl RunCheck<'_, '_> {
                 None if self.check.is_erased(&line.user_id, &page.key) => {
                     self.found.gone.pages.insert(page.key.clone());
                 }
+                None if view.past => _ = self.found.past.gone.pages.insert(page.key.clone()),
                 None => add(Code::QuarantineMissing, "names a quarantined page that is not there"),
             }
         }
@@ -368,7 +408,8 @@ impl RunCheck<'_, '_> {
         }
         for (line, number) in lines.iter().zip(1_u64..) {
             let receipts = view.lines.get(&line.user_id).map(Vec::as_slice).unwrap_or_default();
-            let mut members = if view.closed { United::differences(receipts, line) } else { Vec::new() };
+            let mut members =
+                if view.closed && view.receipts_whole { United::differences(receipts, line) } else { Vec::new() };
             if line.run_id != view.id {
                 members.push("run_id");
             }

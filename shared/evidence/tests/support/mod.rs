@@ -50,9 +50,11 @@ pub(crate) fn ledger_key(n: usize) -> String {
     format!("ledger/tenant_id={TENANT}/entry-{n:06}.json")
 }
 
+/// A record, fetched two hours after a run of November that is scheduled for three.
 pub(crate) fn record(user: &str, run: &str, attempt: &str, item: &str) -> String {
+    let day = run.strip_prefix("202611").and_then(|rest| rest.strip_suffix("T030000Z")).unwrap_or("24");
     format!(
-        r#"{{"tenant_id":"{TENANT}","user_id":"{user}","run_id":"{run}","attempt_id":"{attempt}","fetched_at":"2026-11-24T05:00:00Z","interaction":{item}}}"#
+        r#"{{"tenant_id":"{TENANT}","user_id":"{user}","run_id":"{run}","attempt_id":"{attempt}","fetched_at":"2026-11-{day}T05:00:00Z","interaction":{item}}}"#
     )
 }
 
@@ -283,11 +285,19 @@ pub(crate) fn seal(memory: &mut Memory, runs: &[String]) {
             })
             .collect();
         let entry = json!({"n": n, "previous": previous, "run_id": run, "files": files,
-            "closed_at": "2026-11-24T06:00:00Z", "producer": {"name": "test", "version": "0", "commit": ""}});
+            "closed_at": closed_at(memory, run), "producer": {"name": "test", "version": "0", "commit": ""}});
         let bytes = entry.to_string().into_bytes();
         previous = json!(sha256(&bytes));
         memory.objects.insert(ledger_key(n), bytes);
     }
+}
+
+/// Three hours after a scheduled run began; no matter when of others.
+fn closed_at(memory: &Memory, run: &str) -> String {
+    let file = memory.objects.get(&format!("runs/{run}/run.json"));
+    let file = file.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()).unwrap_or_default();
+    let began = file["started_at"].as_str().unwrap_or("2026-11-24T03:00:05Z");
+    began.replace("T03:00:05Z", "T06:00:00Z")
 }
 
 pub(crate) fn edit_json(memory: &mut Memory, key: &str, edit: impl FnOnce(&mut Value)) {

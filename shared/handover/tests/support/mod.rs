@@ -84,6 +84,7 @@ pub(crate) fn audit_named(memory: &Memory, who: &[&str], location: &str) -> Audi
         explain: false,
         ledger_head: None,
         history_start: "2023-11-01T00:00:00Z".parse().unwrap(),
+        retention_days: None,
         read_at: "2026-11-24T10:02:00Z".parse().unwrap(),
         location: location.to_owned(),
         program: "copilot-archive 0.1.0".to_owned(),

@@ -65,6 +65,7 @@ pub(crate) fn process(folder: &Path, user: Option<&str>) {
         explain: false,
         ledger_head: None,
         history_start: year::first_covered(),
+        retention_days: None,
         read_at: SystemClock.now(),
         location: folder.display().to_string(),
         program: "benchmarks".to_owned(),
