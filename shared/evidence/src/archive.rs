@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::coverage::Window;
-use crate::decode::{self, DecodeError};
-use crate::form::{self, FORMAT, LedgerEntry, RosterLine, Run};
+use crate::decode::{self, DecodeError, Lines};
+use crate::form::{self, FORMAT, LedgerEntry, Run};
 use crate::layout::{self, ARCHIVE, Key, RunFile};
 use crate::retention::Retention;
 use crate::source::{Source, SourceError};
@@ -142,54 +142,35 @@ pub(crate) fn read_value<T: serde::de::DeserializeOwned>(source: &dyn Source, ke
     decode::value(&source.read(key)?.ok_or_else(damaged)?).map_err(|_| damaged())
 }
 
-/// The lines of a file of a run.
-pub(crate) fn for_each_line<T: serde::de::DeserializeOwned>(
-    source: &dyn Source,
-    key: &str,
-    each: impl FnMut(u64, T),
-) -> Result<(), ReadError> {
-    let bytes = source.read(key)?.ok_or(DecodeError::Zstd);
-    match bytes.and_then(|bytes| decode::for_each_value(&bytes, each)) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(ReadError::Damaged { key: key.to_owned() }),
-    }
+/// The lines of a file of a run, decoded whole.
+pub(crate) fn lines(source: &dyn Source, key: &str) -> Result<Lines, ReadError> {
+    let damaged = || ReadError::Damaged { key: key.to_owned() };
+    Lines::decode(&source.read(key)?.ok_or_else(damaged)?).map_err(|_| damaged())
 }
 
 /// The lines of these users in a file of a run. A line that begins with its user, as the format writes it, is told by that
 /// alone: of a custodian's year all but one line in thousands are of others.
-pub(crate) fn for_each_line_of<T: serde::de::DeserializeOwned>(
+pub(crate) fn for_each_line_of(
     source: &dyn Source,
     key: &str,
-    users: &BTreeSet<String>,
-    mut each: impl FnMut(u64, T),
+    users: &HashSet<String>,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), DecodeError>,
 ) -> Result<(), ReadError> {
     let damaged = || ReadError::Damaged { key: key.to_owned() };
     let bytes = source.read(key)?.ok_or_else(damaged)?;
     let mut whole = true;
     let read = decode::for_each_line(&bytes, decode::MAX_DECODED_BYTES, |number, line| {
         if user_of(line).is_none_or(|user| users.contains(user)) {
-            match serde_json::from_slice(line) {
-                Ok(line) => each(number, line),
-                Err(_) => whole = false,
-            }
+            whole &= each(number, line).is_ok();
         }
     });
     if read.is_ok() && whole { Ok(()) } else { Err(damaged()) }
 }
 
 /// The user that a line begins with.
-fn user_of(line: &[u8]) -> Option<&str> {
+pub(crate) fn user_of(line: &[u8]) -> Option<&str> {
     let user = line.strip_prefix(br#"{"user_id":""#)?.split(|byte| *byte == b'"').next()?;
     std::str::from_utf8(user).ok().filter(|user| layout::is_guid(user))
-}
-
-/// The lines of a run's roster.
-pub(crate) fn for_each_on_roster(
-    source: &dyn Source,
-    run: &str,
-    mut each: impl FnMut(RosterLine),
-) -> Result<(), ReadError> {
-    for_each_line(source, &RunFile::Roster.key(run), |_, line| each(line))
 }
 
 /// All runs that have begun, closed or not, by the time they began; but those whose roster has expired.

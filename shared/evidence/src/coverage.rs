@@ -4,13 +4,14 @@
 //! of the rest of its run. What of the range asked for is left is an open gap. What a run should have covered and did not,
 //! and a later run did, is a healed one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::archive::{self, Archive, Closed, ReadError};
+use crate::decode;
 use crate::form::{Counts, Line, RosterLine};
 use crate::layout::RunFile;
 use crate::parallel::in_order;
@@ -164,22 +165,31 @@ impl Coverage {
 /// The user's coverage within a range, from the closed runs.
 pub fn coverage(source: &dyn Source, user: &str, asked: Window) -> Result<Coverage, ReadError> {
     let archive = archive::open(source, None)?;
-    let users = BTreeSet::from([user.to_owned()]);
-    let outcomes = histories(source, &archive, &users)?.remove(user).unwrap_or_default();
-    Ok(cover(asked, &outcomes))
+    let users = HashSet::from([user.to_owned()]);
+    let history = histories(source, &archive, &users)?.remove(user).unwrap_or_default();
+    Ok(cover(asked, &history.outcomes))
+}
+
+/// What the closed runs did for one user. Of everybody there are users times runs outcomes, so each is small.
+#[derive(Debug, Default)]
+pub(crate) struct History<'a> {
+    /// In the order of the ledger.
+    pub(crate) outcomes: Vec<Outcome<'a>>,
+    pub(crate) shown: Shown,
 }
 
 /// What one closed run did for one user.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    run: String,
+pub(crate) struct Outcome<'a> {
+    run: &'a str,
     /// What it should have covered.
     intended: Option<Window>,
     /// Why it did not read that to its end, if so.
     fault: Option<Reason>,
-    proofs: Vec<Proof>,
+    /// What it read to its end, joined, by this line of the run's users file.
+    read: Vec<Window>,
+    line: u64,
     request_ids: Vec<String>,
-    shown: Shown,
 }
 
 /// What Graph showed of a user, by the users files.
@@ -196,16 +206,11 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Of all closed runs.
-    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
-        let mut sum = Self::default();
-        for Self { received, new, already_held, lateness } in outcomes.iter().map(|outcome| &outcome.shown) {
-            sum.received = sum.received.saturating_add(*received);
-            sum.new = sum.new.saturating_add(*new);
-            sum.already_held = sum.already_held.saturating_add(*already_held);
-            add_counts(&mut sum.lateness, lateness);
-        }
-        sum
+    fn add(&mut self, more: &Self) {
+        self.received = self.received.saturating_add(more.received);
+        self.new = self.new.saturating_add(more.new);
+        self.already_held = self.already_held.saturating_add(more.already_held);
+        add_counts(&mut self.lateness, &more.lateness);
     }
 }
 
@@ -217,11 +222,11 @@ pub(crate) struct ReadBefore {
 }
 
 impl ReadBefore {
-    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+    pub(crate) fn of(outcomes: &[Outcome<'_>]) -> Self {
         let mut before = Self::default();
         for outcome in outcomes {
-            before.runs.insert(outcome.run.clone(), before.all.clone());
-            before.all.extend(outcome.proofs.iter().map(|proof| proof.window));
+            before.runs.insert(outcome.run.to_owned(), before.all.clone());
+            before.all.extend(&outcome.read);
             before.all = joined(&before.all);
         }
         before
@@ -234,7 +239,7 @@ impl ReadBefore {
     }
 }
 
-impl Outcome {
+impl Outcome<'_> {
     /// Whether the run planned the user.
     pub(crate) fn is_planned(&self) -> bool {
         !matches!(self.fault, Some(Reason::NotInRoster | Reason::Excluded(_)))
@@ -242,93 +247,116 @@ impl Outcome {
 
     /// Where the run's part ends: what it owed, or what it read.
     pub(crate) fn ends(&self) -> Option<Timestamp> {
-        let read = self.proofs.iter().map(|proof| proof.window.to);
+        let read = self.read.iter().map(|window| window.to);
         read.chain(self.intended.map(|owed| owed.to)).max()
+    }
+
+    fn proof(&self, window: Window) -> Proof {
+        let key = RunFile::Users.key(self.run);
+        Proof { run: self.run.to_owned(), window, key, line: self.line, receipts: Vec::new() }
     }
 }
 
 /// What every closed run did for each of these users, in the order of the ledger. Each file is read once, however many
 /// users are asked for; memory grows with users times runs, so whoever asks for all asks in batches.
-pub(crate) fn histories(
+pub(crate) fn histories<'a>(
     source: &dyn Source,
-    archive: &Archive,
-    users: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Vec<Outcome>>, ReadError> {
-    let mut histories: BTreeMap<String, Vec<Outcome>> = users.iter().map(|user| (user.clone(), Vec::new())).collect();
+    archive: &'a Archive,
+    users: &HashSet<String>,
+) -> Result<BTreeMap<String, History<'a>>, ReadError> {
+    let mut histories: BTreeMap<String, History<'_>> =
+        users.iter().map(|user| (user.clone(), History::default())).collect();
     let read = |closed: &Closed| {
         let run = closed.run.run_id.as_str();
         let mut roster: HashMap<String, Option<String>> = HashMap::new();
-        archive::for_each_line_of(source, &RunFile::Roster.key(run), users, |_, line: RosterLine| {
-            roster.insert(line.user_id, line.excluded);
+        archive::for_each_line_of(source, &RunFile::Roster.key(run), users, |_, line| {
+            let RosterLine { user_id, excluded, .. } = decode::value(line)?;
+            roster.insert(user_id.to_string(), excluded.map(|reason| reason.to_string()));
+            Ok(())
         })?;
-        let mut lines: HashMap<String, (u64, Line)> = HashMap::new();
-        archive::for_each_line_of(source, &RunFile::Users.key(run), users, |number, line: Line| {
-            lines.insert(line.user_id.clone(), (number, line));
+        let mut told: HashMap<String, Told> = HashMap::new();
+        archive::for_each_line_of(source, &RunFile::Users.key(run), users, |number, line| {
+            let line: Line<'_> = decode::value(line)?;
+            told.insert(line.user_id.to_string(), Told::of(number, &line));
+            Ok(())
         })?;
-        Ok::<_, ReadError>((roster, lines))
+        Ok::<_, ReadError>((roster, told))
     };
-    in_order(&archive.closed, read, |closed, (mut roster, mut lines)| {
-        let key = RunFile::Users.key(&closed.run.run_id);
-        for (user, outcomes) in &mut histories {
-            outcomes.push(outcome(closed, &key, roster.remove(user), lines.remove(user), outcomes));
+    in_order(&archive.closed, read, |closed, (mut roster, mut told)| {
+        for (user, history) in &mut histories {
+            history.add(closed, roster.remove(user), told.remove(user).unwrap_or_default());
         }
     })?;
     Ok(histories)
 }
 
-/// `roster`: none if the user is not on it, else the reason of an exclusion.
-fn outcome(
-    closed: &Closed,
-    key: &str,
-    roster: Option<Option<String>>,
-    line: Option<(u64, Line)>,
-    before: &[Outcome],
-) -> Outcome {
-    let planned = matches!(roster, Some(None));
-    let fault = match (roster, &line) {
-        (None, _) => Some(Reason::NotInRoster),
-        (Some(Some(reason)), _) => Some(Reason::Excluded(reason)),
-        (Some(None), Some((_, line))) if line.is_read() => None,
-        (Some(None), Some((_, line))) => Some(line.class_text().map_or(Reason::Missing, Reason::Class)),
-        (Some(None), None) => Some(Reason::Missing),
-    };
-    let intended = match closed.intended {
-        // History should cover what lies before everything that was read.
-        None if planned => {
-            let first = before.iter().flat_map(|outcome| &outcome.proofs).map(|proof| proof.window.from).min();
-            first.map(|to| Window { from: Timestamp::MIN, to })
+/// What a line of a users file says of its user's time.
+#[derive(Debug, Default)]
+struct Told {
+    /// Its number; 0 if there is none.
+    line: u64,
+    is_read: bool,
+    class: Option<String>,
+    read: Vec<Window>,
+    request_ids: Vec<String>,
+    shown: Shown,
+}
+
+impl Told {
+    fn of(number: u64, line: &Line<'_>) -> Self {
+        let lateness = line.lateness.iter().map(|(hours, count)| (hours.to_string(), *count)).collect();
+        Self {
+            line: number,
+            is_read: line.is_read(),
+            class: line.class_text(),
+            read: joined(&line.windows),
+            request_ids: line.request_ids.iter().map(|id| id.to_string()).collect(),
+            shown: Shown { received: line.received, new: line.new, already_held: line.already_held, lateness },
         }
-        // A run of some users owes nothing to the others.
-        intended => intended.filter(|_| planned || closed.is_whole_tenant()),
-    };
-    let (number, windows, request_ids, shown) = match line {
-        Some((number, line)) => {
-            let Line { received, new, already_held, lateness, .. } = line;
-            (number, joined(&line.windows), line.request_ids, Shown { received, new, already_held, lateness })
-        }
-        None => (0, Vec::new(), Vec::new(), Shown::default()),
-    };
-    let run = closed.run.run_id.clone();
-    let proof = |window| Proof { run: run.clone(), window, key: key.to_owned(), line: number, receipts: Vec::new() };
-    Outcome { intended, fault, proofs: windows.into_iter().map(proof).collect(), request_ids, shown, run }
+    }
+}
+
+impl<'a> History<'a> {
+    /// `roster`: none if the user is not on it, else the reason of an exclusion.
+    fn add(&mut self, closed: &'a Closed, roster: Option<Option<String>>, told: Told) {
+        let planned = matches!(roster, Some(None));
+        let fault = match roster {
+            None => Some(Reason::NotInRoster),
+            Some(Some(reason)) => Some(Reason::Excluded(reason)),
+            Some(None) if told.is_read => None,
+            Some(None) => Some(told.class.map_or(Reason::Missing, Reason::Class)),
+        };
+        let intended = match closed.intended {
+            // History should cover what lies before everything that was read.
+            None if planned => {
+                let first = self.outcomes.iter().flat_map(|outcome| &outcome.read).map(|window| window.from).min();
+                first.map(|to| Window { from: Timestamp::MIN, to })
+            }
+            // A run of some users owes nothing to the others.
+            intended => intended.filter(|_| planned || closed.is_whole_tenant()),
+        };
+        self.shown.add(&told.shown);
+        let (run, read, line) = (closed.run.run_id.as_str(), told.read, told.line);
+        self.outcomes.push(Outcome { run, intended, fault, read, line, request_ids: told.request_ids });
+    }
 }
 
 /// Intervals and gaps of a range.
-pub(crate) fn cover(asked: Window, outcomes: &[Outcome]) -> Coverage {
-    let proofs: Vec<&Proof> = outcomes
+pub(crate) fn cover(asked: Window, outcomes: &[Outcome<'_>]) -> Coverage {
+    let read: Vec<(&Outcome<'_>, Window, Window)> = outcomes
         .iter()
-        .flat_map(|outcome| &outcome.proofs)
-        .filter(|proof| proof.window.within(asked).is_some())
+        .flat_map(|outcome| outcome.read.iter().map(move |window| (outcome, *window)))
+        .filter_map(|(outcome, window)| Some((outcome, window, window.within(asked)?)))
         .collect();
-    let clipped: Vec<Window> = proofs.iter().filter_map(|proof| proof.window.within(asked)).collect();
+    let clipped: Vec<Window> = read.iter().map(|(_, _, clipped)| *clipped).collect();
     let covered = joined(&clipped);
-    let intervals = covered.iter().map(|window| Interval {
-        window: *window,
-        least_reads: least_reads(*window, &clipped),
-        proofs: proofs
+    let intervals = covered.iter().map(|interval| Interval {
+        window: *interval,
+        least_reads: least_reads(*interval, &clipped),
+        proofs: read
             .iter()
-            .filter(|proof| proof.window.within(*window).is_some())
-            .map(|proof| (*proof).clone())
+            .filter(|(_, window, _)| window.within(*interval).is_some())
+            .map(|(outcome, window, _)| outcome.proof(*window))
             .collect(),
     });
     let mut gaps: Vec<Gap> =
@@ -340,8 +368,8 @@ pub(crate) fn cover(asked: Window, outcomes: &[Outcome]) -> Coverage {
 
 /// Whether every open gap is there because Graph said that there is nothing it would show. Whom every run so far was told so
 /// of has no coverage that history could go back from, so what no run was to read is there for the same reason.
-pub(crate) fn graph_said_so(coverage: &Coverage, outcomes: &[Outcome]) -> bool {
-    let unavailable = |outcome: &Outcome| outcome.fault.as_ref().is_some_and(Reason::is_unavailable);
+pub(crate) fn graph_said_so(coverage: &Coverage, outcomes: &[Outcome<'_>]) -> bool {
+    let unavailable = |outcome: &Outcome<'_>| outcome.fault.as_ref().is_some_and(Reason::is_unavailable);
     let always = outcomes.iter().filter(|outcome| outcome.is_planned()).all(unavailable);
     let explained = |reason: &Reason| reason.is_unavailable() || (always && *reason == Reason::NoRun);
     coverage.open().all(|gap| gap.reasons.keys().all(explained))
@@ -370,9 +398,9 @@ impl Gap {
         Self { window, reasons: BTreeMap::new(), request_ids: BTreeSet::new(), healed_by: healed_by.map(str::to_owned) }
     }
 
-    fn blame(&mut self, outcome: &Outcome) {
+    fn blame(&mut self, outcome: &Outcome<'_>) {
         if let Some(fault) = &outcome.fault {
-            self.reasons.entry(fault.clone()).or_default().insert(outcome.run.clone());
+            self.reasons.entry(fault.clone()).or_default().insert(outcome.run.to_owned());
             self.request_ids.extend(outcome.request_ids.iter().cloned());
         }
     }
@@ -387,8 +415,8 @@ impl Gap {
 }
 
 /// A gap, cut where what the runs owed begins or ends, and put together again where the reasons are the same.
-fn open_gaps(gap: Window, outcomes: &[Outcome]) -> Vec<Gap> {
-    let at_fault: Vec<(&Outcome, Window)> = outcomes
+fn open_gaps(gap: Window, outcomes: &[Outcome<'_>]) -> Vec<Gap> {
+    let at_fault: Vec<(&Outcome<'_>, Window)> = outcomes
         .iter()
         .filter(|outcome| outcome.fault.is_some())
         .filter_map(|outcome| Some((outcome, outcome.intended?.within(gap)?)))
@@ -419,12 +447,11 @@ fn open_gaps(gap: Window, outcomes: &[Outcome]) -> Vec<Gap> {
 }
 
 /// What a run owed, nothing had read by then, and a later run read.
-fn healed_gaps(asked: Window, outcomes: &[Outcome]) -> Vec<Gap> {
-    let windows = |outcome: &Outcome| outcome.proofs.iter().map(|proof| proof.window).collect::<Vec<_>>();
+fn healed_gaps(asked: Window, outcomes: &[Outcome<'_>]) -> Vec<Gap> {
     let mut healed: Vec<Gap> = Vec::new();
     let mut read: Vec<Window> = Vec::new();
     for (place, outcome) in outcomes.iter().enumerate() {
-        read.extend(windows(outcome));
+        read.extend(&outcome.read);
         read = joined(&read);
         let owed = outcome.intended.and_then(|window| window.within(asked)).filter(|_| outcome.fault.is_some());
         let mut rest = owed.map(|owed| owed.without(&read)).unwrap_or_default();
@@ -432,13 +459,13 @@ fn healed_gaps(asked: Window, outcomes: &[Outcome]) -> Vec<Gap> {
             if rest.is_empty() {
                 break;
             }
-            let reads = joined(&windows(later));
+            let reads = &later.read;
             for part in rest.iter().flat_map(|part| reads.iter().filter_map(|read| read.within(*part))) {
-                let mut gap = Gap::new(part, Some(&later.run));
+                let mut gap = Gap::new(part, Some(later.run));
                 gap.blame(outcome);
                 healed.push(gap);
             }
-            rest = rest.iter().flat_map(|part| part.without(&reads)).collect();
+            rest = rest.iter().flat_map(|part| part.without(reads)).collect();
         }
     }
     healed.sort_by_key(|gap| gap.window);

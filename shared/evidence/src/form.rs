@@ -1,10 +1,14 @@
 //! The files of a run and of the ledger, as the format names their members. Members that are not named here are a later
 //! version's and are passed over; what may be empty may be missing.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 
 use crate::coverage::Window;
 
@@ -12,6 +16,48 @@ use crate::coverage::Window;
 pub(crate) const FORMAT: u64 = 1;
 
 pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// A string of a line: the line's own bytes wherever it is written without an escape. A year of runs has millions of lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Text<'t>(Cow<'t, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 't, 't> Deserialize<'de> for Text<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Either)
+    }
+}
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Archive {
@@ -32,14 +78,20 @@ pub(crate) struct Tombstone {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct RosterLine {
-    pub(crate) user_id: String,
-    pub(crate) upn: Option<String>,
-    pub(crate) display_name: Option<String>,
-    pub(crate) mail: Option<String>,
-    pub(crate) why: String,
+pub(crate) struct RosterLine<'t> {
+    #[serde(borrow)]
+    pub(crate) user_id: Text<'t>,
+    #[serde(borrow)]
+    pub(crate) upn: Option<Text<'t>>,
+    #[serde(borrow)]
+    pub(crate) display_name: Option<Text<'t>>,
+    #[serde(borrow)]
+    pub(crate) mail: Option<Text<'t>>,
+    #[serde(borrow)]
+    pub(crate) why: Text<'t>,
     pub(crate) planned: bool,
-    pub(crate) excluded: Option<String>,
+    #[serde(borrow)]
+    pub(crate) excluded: Option<Text<'t>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,50 +128,59 @@ impl Asked {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct SegmentRef {
-    pub(crate) key: String,
+pub(crate) struct SegmentRef<'t> {
+    #[serde(borrow)]
+    pub(crate) key: Text<'t>,
     pub(crate) lines: u64,
-    pub(crate) sha256: String,
+    #[serde(borrow)]
+    pub(crate) sha256: Text<'t>,
     pub(crate) adopted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct QuarantineRef {
-    pub(crate) key: String,
-    pub(crate) sha256: String,
+pub(crate) struct QuarantineRef<'t> {
+    #[serde(borrow)]
+    pub(crate) key: Text<'t>,
+    #[serde(borrow)]
+    pub(crate) sha256: Text<'t>,
 }
 
 /// A line of a receipt; a line of the users file is the same without the attempt.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Line {
-    pub(crate) user_id: String,
-    pub(crate) run_id: String,
-    pub(crate) attempt_id: Option<String>,
-    pub(crate) class: Option<String>,
-    pub(crate) reason: Option<String>,
+pub(crate) struct Line<'t> {
+    #[serde(borrow)]
+    pub(crate) user_id: Text<'t>,
+    #[serde(borrow)]
+    pub(crate) run_id: Text<'t>,
+    #[serde(borrow)]
+    pub(crate) attempt_id: Option<Text<'t>>,
+    #[serde(borrow)]
+    pub(crate) class: Option<Text<'t>>,
+    #[serde(borrow)]
+    pub(crate) reason: Option<Text<'t>>,
     #[serde(default)]
     pub(crate) windows: Vec<Window>,
     pub(crate) pages: u64,
     pub(crate) received: u64,
     pub(crate) new: u64,
     pub(crate) already_held: u64,
-    #[serde(default)]
-    pub(crate) segments: Vec<SegmentRef>,
-    #[serde(default)]
-    pub(crate) quarantine: Vec<QuarantineRef>,
+    #[serde(default, borrow)]
+    pub(crate) segments: Vec<SegmentRef<'t>>,
+    #[serde(default, borrow)]
+    pub(crate) quarantine: Vec<QuarantineRef<'t>>,
     pub(crate) covered_from: Option<Timestamp>,
     pub(crate) covered_to: Option<Timestamp>,
-    #[serde(default)]
-    pub(crate) requests: Counts,
+    #[serde(default, borrow)]
+    pub(crate) requests: BTreeMap<Text<'t>, u64>,
     #[serde(default)]
     pub(crate) retries: u64,
-    #[serde(default)]
-    pub(crate) request_ids: Vec<String>,
-    #[serde(default)]
-    pub(crate) lateness: Counts,
+    #[serde(default, borrow)]
+    pub(crate) request_ids: Vec<Text<'t>>,
+    #[serde(default, borrow)]
+    pub(crate) lateness: BTreeMap<Text<'t>, u64>,
 }
 
-impl Line {
+impl Line<'_> {
     /// The place of the class, best first; `None` for a line that hands over, an error for what is no class.
     pub(crate) fn rank(&self) -> Result<Option<u8>, ()> {
         let reason = self.reason.as_deref();

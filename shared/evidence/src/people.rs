@@ -1,12 +1,14 @@
 //! Who the users are: from all rosters, names that were given up included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::archive::{self, ReadError};
-use crate::form::{RosterLine, Run};
+use crate::decode::{self, DecodeError};
+use crate::form::{RosterLine, Run, Text};
+use crate::layout::RunFile;
 use crate::parallel::in_order;
 use crate::retention::Retention;
 use crate::source::Source;
@@ -27,6 +29,12 @@ pub struct Names {
 }
 
 impl Names {
+    fn of(line: &RosterLine<'_>, at: Timestamp) -> Self {
+        let owned = |name: &Option<Text<'_>>| name.as_deref().map(str::to_owned);
+        let (upn, display_name, mail) = (owned(&line.upn), owned(&line.display_name), owned(&line.mail));
+        Self { upn, display_name, mail, since: at, until: at }
+    }
+
     fn same(&self, other: &Self) -> bool {
         (&self.upn, &self.display_name, &self.mail) == (&other.upn, &other.display_name, &other.mail)
     }
@@ -59,8 +67,6 @@ pub struct Person {
     pub licensed: Vec<Licensed>,
     /// Whether any run planned the person.
     pub planned: bool,
-    #[serde(skip)]
-    last_licensed: Option<u64>,
 }
 
 impl Person {
@@ -97,46 +103,80 @@ impl People {
 /// Everybody on the rosters of all runs, closed or not.
 /// Those whose rosters have expired are not there any more.
 pub fn people(source: &dyn Source, retention: Option<Retention>) -> Result<People, ReadError> {
-    let mut people = People::default();
-    let read = |run: &Run| {
-        let mut roster = Vec::new();
-        archive::for_each_on_roster(source, &run.run_id, |line| roster.push(line))?;
-        Ok::<_, ReadError>(roster)
-    };
-    in_order(&archive::begun(source, retention)?, read, |run, roster| {
+    let mut seen = HashMap::new();
+    let mut daily_rosters = 0;
+    let mut damaged = None;
+    let read = |run: &Run| archive::lines(source, &RunFile::Roster.key(&run.run_id));
+    in_order(&archive::begun(source, retention)?, read, |run, lines| {
         let daily = run.kind == "daily" && run.asked.is_whole_tenant();
-        if daily {
-            people.daily_rosters += 1;
+        daily_rosters += u64::from(daily);
+        let roster = Roster { at: run.started_at, daily: daily.then_some(daily_rosters) };
+        if lines.iter().try_for_each(|line| roster.add(&mut seen, line)).is_err() {
+            damaged.get_or_insert_with(|| RunFile::Roster.key(&run.run_id));
         }
-        add_roster(&mut people, run, roster, daily);
     })?;
-    Ok(people)
+    match damaged {
+        Some(key) => Err(ReadError::Damaged { key }),
+        None => Ok(People { persons: seen.into_iter().map(|(id, seen)| (id, seen.person)).collect(), daily_rosters }),
+    }
 }
 
-fn add_roster(people: &mut People, run: &Run, lines: Vec<RosterLine>, daily: bool) {
-    let (at, roster) = (run.started_at, people.daily_rosters);
-    for line in lines {
-        let licensed = line.why == "licensed" && line.excluded.as_deref() != Some("plan-disabled");
-        let names = Names { upn: line.upn, display_name: line.display_name, mail: line.mail, since: at, until: at };
-        let person = people.persons.entry(line.user_id.clone()).or_insert_with(|| Person {
-            user_id: line.user_id,
-            names: Vec::new(),
-            licensed: Vec::new(),
-            planned: false,
+/// A person, and what the last roster with the person says.
+#[derive(Debug)]
+struct Seen {
+    person: Person,
+    /// The last line as it stands there: most rosters have the line that the roster before has.
+    line: Vec<u8>,
+    is_licensed: bool,
+    /// The number of the last daily roster that has the person as licensed.
+    last_licensed: Option<u64>,
+}
+
+/// The roster that is being read.
+#[derive(Debug)]
+struct Roster {
+    at: Timestamp,
+    /// Its number among the daily rosters of the whole tenant, if it is one.
+    daily: Option<u64>,
+}
+
+impl Roster {
+    fn add(&self, seen: &mut HashMap<String, Seen>, line: &[u8]) -> Result<(), DecodeError> {
+        if let Some(known) = archive::user_of(line).and_then(|user| seen.get_mut(user))
+            && known.line == line
+            && let Some(names) = known.person.names.last_mut()
+        {
+            names.until = self.at;
+            self.count(known);
+            return Ok(());
+        }
+        let parsed: RosterLine<'_> = decode::value(line)?;
+        let names = Names::of(&parsed, self.at);
+        let known = seen.entry(parsed.user_id.to_string()).or_insert_with_key(|user_id| Seen {
+            person: Person { user_id: user_id.clone(), names: Vec::new(), licensed: Vec::new(), planned: false },
+            line: Vec::new(),
+            is_licensed: false,
             last_licensed: None,
         });
-        person.planned |= line.planned;
-        match person.names.last_mut() {
-            Some(last) if last.same(&names) => last.until = at,
-            _ => person.names.push(names),
+        line.clone_into(&mut known.line);
+        known.is_licensed = &*parsed.why == "licensed" && parsed.excluded.as_deref() != Some("plan-disabled");
+        known.person.planned |= parsed.planned;
+        match known.person.names.last_mut() {
+            Some(last) if last.same(&names) => last.until = self.at,
+            _ => known.person.names.push(names),
         }
-        if daily && licensed {
-            let follows = person.last_licensed.is_some_and(|last| last + 1 == roster);
-            match person.licensed.last_mut() {
-                Some(span) if follows => (span.last, span.rosters) = (at, span.rosters + 1),
-                _ => person.licensed.push(Licensed { first: at, last: at, rosters: 1 }),
-            }
-            person.last_licensed = Some(roster);
+        self.count(known);
+        Ok(())
+    }
+
+    /// Licence days are counted by the daily rosters.
+    fn count(&self, known: &mut Seen) {
+        let Some(number) = self.daily.filter(|_| known.is_licensed) else { return };
+        let follows = known.last_licensed.is_some_and(|last| last + 1 == number);
+        match known.person.licensed.last_mut() {
+            Some(span) if follows => (span.last, span.rosters) = (self.at, span.rosters + 1),
+            _ => known.person.licensed.push(Licensed { first: self.at, last: self.at, rosters: 1 }),
         }
+        known.last_licensed = Some(number);
     }
 }

@@ -1,5 +1,6 @@
 //! What the receipts of one user in one run come to together.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -9,17 +10,17 @@ use crate::form::{Counts, Line};
 
 /// Receipt lines of one user made one: the best class, sums of the counts, windows and segments united.
 #[derive(Debug, Default)]
-pub(crate) struct United {
+pub(crate) struct United<'a> {
     rank: Option<u8>,
-    classes: BTreeSet<(Option<String>, Option<String>)>,
+    classes: BTreeSet<(Option<&'a str>, Option<&'a str>)>,
     windows: Vec<Window>,
     sums: [u64; 5],
-    segments: BTreeMap<String, (u64, String, bool)>,
-    quarantine: BTreeMap<String, String>,
+    segments: BTreeMap<&'a str, (u64, &'a str, bool)>,
+    quarantine: BTreeMap<&'a str, &'a str>,
     covered_from: BTreeSet<Option<Timestamp>>,
     covered_to: BTreeSet<Option<Timestamp>>,
     requests: Counts,
-    request_ids: BTreeSet<String>,
+    request_ids: BTreeSet<&'a str>,
     lateness: Counts,
 }
 
@@ -28,20 +29,20 @@ const SUMS: [&str; 5] = ["pages", "received", "new", "already_held", "retries"];
 /// Where `received` stands among them.
 const RECEIVED: usize = 1;
 
-fn sums(line: &Line) -> [u64; 5] {
+fn sums(line: &Line<'_>) -> [u64; 5] {
     [line.pages, line.received, line.new, line.already_held, line.retries]
 }
 
-impl United {
+impl<'a> United<'a> {
     /// The members in which a line of the users file is not what these lines of receipts come to.
-    pub(crate) fn differences(receipts: &[Line], line: &Line) -> Vec<&'static str> {
+    pub(crate) fn differences(receipts: &'a [Line<'a>], line: &Line<'_>) -> Vec<&'static str> {
         match receipts {
             [one] if is_plainly(one, line) => Vec::new(),
             receipts => Self::of(receipts).differs(line),
         }
     }
 
-    pub(crate) fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
+    pub(crate) fn of(lines: impl IntoIterator<Item = &'a Line<'a>>) -> Self {
         let mut united = Self::default();
         for line in lines {
             united.add(line);
@@ -49,13 +50,13 @@ impl United {
         united.windows = joined(&united.windows);
         // Whoever was shown anything is not empty, though the attempt that read to the end was shown nothing.
         let shown = united.sums[RECEIVED] > 0 || !united.segments.is_empty();
-        if shown && united.classes.iter().any(|(class, _)| class.as_deref() == Some("empty")) {
-            united.classes = [(Some("exported".to_owned()), None)].into();
+        if shown && united.classes.iter().any(|(class, _)| *class == Some("empty")) {
+            united.classes = [(Some("exported"), None)].into();
         }
         united
     }
 
-    fn add(&mut self, line: &Line) {
+    fn add(&mut self, line: &'a Line<'a>) {
         // What is no class was found already, at the receipt; here it counts like none.
         if let Ok(Some(rank)) = line.rank()
             && self.rank.is_none_or(|best| rank <= best)
@@ -64,37 +65,34 @@ impl United {
                 self.classes.clear();
                 self.rank = Some(rank);
             }
-            self.classes.insert((line.class.clone(), line.reason.clone()));
+            self.classes.insert(class_of(line));
         }
         self.windows.extend(&line.windows);
         for (sum, count) in self.sums.iter_mut().zip(sums(line)) {
             *sum = sum.saturating_add(count);
         }
         for segment in &line.segments {
-            let known = self
-                .segments
-                .entry(segment.key.clone())
-                .or_insert_with(|| (segment.lines, segment.sha256.clone(), segment.adopted));
+            let known = self.segments.entry(&segment.key).or_insert((segment.lines, &segment.sha256, segment.adopted));
             known.2 &= segment.adopted;
         }
-        self.quarantine.extend(line.quarantine.iter().map(|page| (page.key.clone(), page.sha256.clone())));
+        self.quarantine.extend(line.quarantine.iter().map(|page| (&*page.key, &*page.sha256)));
         self.covered_from.insert(line.covered_from);
         self.covered_to.insert(line.covered_to);
         add_counts(&mut self.requests, &line.requests);
-        self.request_ids.extend(line.request_ids.iter().cloned());
+        self.request_ids.extend(line.request_ids.iter().map(|id| &**id));
         add_counts(&mut self.lateness, &line.lateness);
     }
 
     /// The members in which a line of the users file is not this. Of reasons of equal rank any will do, of the ends of
     /// coverage any that a receipt names, and ids of failed requests may be left out.
-    pub(crate) fn differs(&self, line: &Line) -> Vec<&'static str> {
+    pub(crate) fn differs(&self, line: &Line<'_>) -> Vec<&'static str> {
         let mut members = Vec::new();
         let mut check = |same: bool, member| {
             if !same {
                 members.push(member);
             }
         };
-        let class = (line.class.clone(), line.reason.clone());
+        let class = class_of(line);
         check(if self.rank.is_none() { class == (None, None) } else { self.classes.contains(&class) }, "class");
         check(joined(&line.windows) == self.windows, "windows");
         for ((sum, count), member) in self.sums.iter().zip(sums(line)).zip(SUMS) {
@@ -103,33 +101,32 @@ impl United {
         let segments: BTreeMap<_, _> = line
             .segments
             .iter()
-            .map(|segment| (segment.key.clone(), (segment.lines, segment.sha256.clone(), segment.adopted)))
+            .map(|segment| (&*segment.key, (segment.lines, &*segment.sha256, segment.adopted)))
             .collect();
         check(segments.len() == line.segments.len() && segments == self.segments, "segments");
-        let pages: BTreeMap<_, _> =
-            line.quarantine.iter().map(|page| (page.key.clone(), page.sha256.clone())).collect();
+        let pages: BTreeMap<_, _> = line.quarantine.iter().map(|page| (&*page.key, &*page.sha256)).collect();
         check(pages.len() == line.quarantine.len() && pages == self.quarantine, "quarantine");
         let known = |set: &BTreeSet<Option<Timestamp>>, end| set.contains(&end) || (set.is_empty() && end.is_none());
         check(known(&self.covered_from, line.covered_from), "covered_from");
         check(known(&self.covered_to, line.covered_to), "covered_to");
         check(without_zeros(&line.requests) == without_zeros(&self.requests), "requests");
-        check(line.request_ids.iter().all(|id| self.request_ids.contains(id)), "request_ids");
+        check(line.request_ids.iter().all(|id| self.request_ids.contains(&**id)), "request_ids");
         check(without_zeros(&line.lateness) == without_zeros(&self.lateness), "lateness");
         members
     }
 }
 
 /// Whether a user's one receipt says what the users file does, and nothing in it needs uniting: what holds of nearly all.
-fn is_plainly(one: &Line, line: &Line) -> bool {
+fn is_plainly(one: &Line<'_>, line: &Line<'_>) -> bool {
     let empty = one.class.as_deref() == Some("empty");
     let needs_uniting = one.windows.len() > 1
         || one.segments.len() > 1
         || one.quarantine.len() > 1
         || (empty && (one.received > 0 || !one.segments.is_empty()))
         || one.rank().is_err();
-    let key = |line: &Line| (line.class.clone(), line.reason.clone(), line.covered_from, line.covered_to);
     !needs_uniting
-        && key(one) == key(line)
+        && class_of(one) == class_of(line)
+        && (one.covered_from, one.covered_to) == (line.covered_from, line.covered_to)
         && one.windows == line.windows
         && one.windows.iter().all(|window| window.from < window.to)
         && sums(one) == sums(line)
@@ -140,18 +137,25 @@ fn is_plainly(one: &Line, line: &Line) -> bool {
         && one.lateness == line.lateness
 }
 
-pub(crate) fn add_counts(sums: &mut Counts, counts: &Counts) {
+fn class_of<'a>(line: &'a Line<'_>) -> (Option<&'a str>, Option<&'a str>) {
+    (line.class.as_deref(), line.reason.as_deref())
+}
+
+pub(crate) fn add_counts<N: Borrow<str> + Ord>(sums: &mut Counts, counts: &BTreeMap<N, u64>) {
     for (name, count) in counts {
-        let sum = sums.entry(name.clone()).or_insert(0);
-        *sum = sum.saturating_add(*count);
+        match sums.get_mut(name.borrow()) {
+            Some(sum) => *sum = sum.saturating_add(*count),
+            None => _ = sums.insert(name.borrow().to_owned(), *count),
+        }
     }
 }
 
-pub(crate) fn without_zeros(counts: &Counts) -> Counts {
-    counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| (name.clone(), *count)).collect()
+pub(crate) fn without_zeros<N: Borrow<str> + Ord>(counts: &BTreeMap<N, u64>) -> Counts {
+    let more = counts.iter().filter(|(_, count)| **count > 0);
+    more.map(|(name, count)| (name.borrow().to_owned(), *count)).collect()
 }
 
-pub(crate) fn total(counts: &Counts) -> u64 {
+pub(crate) fn total<N>(counts: &BTreeMap<N, u64>) -> u64 {
     counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
@@ -173,13 +177,13 @@ pub(crate) fn joined(windows: &[Window]) -> Vec<Window> {
 mod tests {
     use super::*;
 
-    fn line(json: &str) -> Line {
+    fn line(json: &str) -> Line<'static> {
         let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(
             r#"{"user_id":"u","run_id":"r","class":null,"reason":null,"pages":0,"received":0,"new":0,"already_held":0}"#,
         )
         .unwrap();
         value.extend(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).unwrap());
-        serde_json::from_value(value.into()).unwrap()
+        serde_json::from_str(serde_json::to_string(&value).unwrap().leak()).unwrap()
     }
 
     #[test]

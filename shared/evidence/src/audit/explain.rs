@@ -1,10 +1,11 @@
 //! The receipts behind what was read, for whoever wants to see every line that a figure rests on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use super::UserAudit;
 use crate::archive::{self, Archive, ReadError};
 use crate::coverage::{Place, Proof};
+use crate::decode;
 use crate::form::Line;
 use crate::source::Source;
 
@@ -20,12 +21,14 @@ pub(super) fn name_receipts(source: &dyn Source, archive: &Archive, users: &mut 
                 proofs.insert(&user.person.user_id, own);
             }
         }
-        let of_run: BTreeSet<String> = proofs.keys().map(|user| (*user).to_owned()).collect();
+        let of_run: HashSet<String> = proofs.keys().map(|user| (*user).to_owned()).collect();
         for key in closed.receipts.iter().filter(|_| !of_run.is_empty()) {
-            archive::for_each_line_of(source, key, &of_run, |number, line: Line| {
-                for proof in proofs.get_mut(line.user_id.as_str()).into_iter().flatten() {
+            archive::for_each_line_of(source, key, &of_run, |number, line| {
+                let line: Line<'_> = decode::value(line)?;
+                for proof in proofs.get_mut(&*line.user_id).into_iter().flatten() {
                     proof.receipts.push(Place { key: key.clone(), line: number });
                 }
+                Ok(())
             })?;
         }
     }

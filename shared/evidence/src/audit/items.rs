@@ -34,9 +34,9 @@ pub struct Items {
 }
 
 /// Reads a person's segments. What is damaged is left out: the verdict names it.
-pub(super) fn count(
+pub(super) fn count<'a>(
     source: &dyn Source,
-    keys: &[String],
+    keys: impl Iterator<Item = &'a String>,
     asked: Window,
     before: &ReadBefore,
 ) -> Result<Items, ReadError> {

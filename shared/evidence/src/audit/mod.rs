@@ -7,19 +7,18 @@ mod explain;
 mod items;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::archive::{self, Archive, ReadError};
-use crate::contents::logs;
-use crate::coverage::{Coverage, ReadBefore, Shown, Window, cover, graph_said_so, histories};
+use crate::coverage::{Coverage, History, Outcome, ReadBefore, Shown, Window, cover, graph_said_so, histories};
 use crate::finding::{Code, Verdict};
 use crate::people::{People, Person, people};
 use crate::retention::Retention;
 use crate::source::Source;
-use crate::verify::{Expectation, Kept, verify};
+use crate::verify::{Expectation, Kept, verify, verify_logs};
 
 pub use items::Items;
 
@@ -252,32 +251,31 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
         Whom::Named(names) => (resolve(&people, names)?, false),
     };
     let users = (!all).then(|| chosen.iter().map(|person| person.user_id.clone()).collect());
-    let integrity = verify(source, &expectation(request, users))?;
+    let (integrity, logs) = verify_logs(source, &expectation(request, users))?;
     let mut report = report(request, archive.tenant.clone(), asked, all, integrity);
     report.daily_rosters = people.daily_rosters;
-    let logs = logs(source, &archive.tenant)?;
     let kept = Window { from: report.expired.map_or(asked.from, |expired| expired.to), ..asked };
     for batch in chosen.chunks(BATCH) {
-        let ids: BTreeSet<String> = batch.iter().map(|person| person.user_id.clone()).collect();
-        let histories = histories(source, &archive, &ids)?;
+        let ids: HashSet<String> = batch.iter().map(|person| person.user_id.clone()).collect();
+        let mut histories = histories(source, &archive, &ids)?;
         for person in batch {
-            let outcomes = histories.get(&person.user_id).map(Vec::as_slice).unwrap_or_default();
-            let asked = if all { until_last_plan(kept, outcomes) } else { Some(kept) };
+            let History { outcomes, shown } = histories.remove(&person.user_id).unwrap_or_default();
+            let asked = if all { until_last_plan(kept, &outcomes) } else { Some(kept) };
             report.summary.users += 1;
             let Some(asked_of) = asked else {
                 report.summary.left += 1;
                 continue;
             };
             report.summary.left += u64::from(asked_of.to < report.asked.to);
-            let coverage = cover(asked_of, outcomes);
+            let coverage = cover(asked_of, &outcomes);
             let open = coverage.open().next().is_some();
             report.summary.with_open_gap += u64::from(open);
-            report.summary.unavailable += u64::from(open && graph_said_so(&coverage, outcomes));
+            report.summary.unavailable += u64::from(open && graph_said_so(&coverage, &outcomes));
             report.summary.with_healed_gap += u64::from(!open && !coverage.gaps.is_empty());
             if !all || (open && report.users.len() < MAX_LISTED) {
-                let keys = logs.get(&person.user_id).map(Vec::as_slice).unwrap_or_default();
-                let items = items::count(source, keys, asked_of, &ReadBefore::of(outcomes))?;
-                let shown = Shown::of(outcomes);
+                let months = logs.get(&person.user_id).into_iter().flat_map(BTreeMap::values);
+                let items =
+                    items::count(source, months.flat_map(BTreeMap::values), asked_of, &ReadBefore::of(&outcomes))?;
                 report.users.push(UserAudit { person: (*person).clone(), coverage, shown, items });
             }
         }
@@ -355,7 +353,7 @@ fn resolve<'p>(people: &'p People, names: &[String]) -> Result<Vec<&'p Person>, 
 
 /// Of everybody's time the part up to the last run that planned the user: who leaves is no gap for ever after. `None` if
 /// that part is empty.
-fn until_last_plan(asked: Window, outcomes: &[crate::coverage::Outcome]) -> Option<Window> {
+fn until_last_plan(asked: Window, outcomes: &[Outcome<'_>]) -> Option<Window> {
     let last = outcomes.iter().filter(|outcome| outcome.is_planned()).filter_map(|outcome| outcome.ends()).max()?;
     let to = asked.to.min(last);
     (asked.from < to).then_some(Window { from: asked.from, to })

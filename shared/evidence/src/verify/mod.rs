@@ -13,6 +13,7 @@ mod ledger;
 mod logs;
 mod report;
 mod run;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -53,6 +54,15 @@ impl Expectation {
 
 /// Verifies the archive. An error is a source that cannot be read; whatever is wrong with what was read is a finding.
 pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict, SourceError> {
+    Ok(verify_logs(source, expectation)?.0)
+}
+
+/// The segments of each user by month and number.
+pub(crate) type Logs = BTreeMap<String, Months>;
+pub(crate) type Months = BTreeMap<String, BTreeMap<u64, String>>;
+
+/// Verifies the archive, and gives the logs that were listed for it.
+pub(crate) fn verify_logs(source: &dyn Source, expectation: &Expectation) -> Result<(Verdict, Logs), SourceError> {
     let mut check = Check {
         source,
         expectation,
@@ -64,7 +74,7 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
         found: Found::default(),
     };
     if !check.take_inventory()? {
-        return Ok(check.found.verdict);
+        return Ok((check.found.verdict, check.inventory.segments));
     }
     check.read_tombstones()?;
     check.read_ledger()?;
@@ -76,15 +86,14 @@ pub fn verify(source: &dyn Source, expectation: &Expectation) -> Result<Verdict,
     check.list_orphans();
     check.compare_coverage();
     check.ask_store()?;
-    Ok(check.found.verdict)
+    Ok((check.found.verdict, check.inventory.segments))
 }
 
 /// The keys of the archive's tenant, by what they name.
 #[derive(Debug, Default)]
 struct Inventory {
     tenant: String,
-    /// User, month, number.
-    segments: BTreeMap<String, BTreeMap<String, BTreeMap<u64, String>>>,
+    segments: Logs,
     runs: BTreeMap<String, RunKeys>,
     ledger: BTreeMap<u64, String>,
     /// Key and the hash it names.
@@ -136,7 +145,7 @@ struct Check<'s> {
 #[derive(Debug, Default)]
 struct Found {
     verdict: Verdict,
-    /// Segments that any receipt names.
+    /// Segments that were read and that any receipt names.
     named: HashSet<String>,
     /// What receipts name of erased users and is gone.
     gone: erased::Gone,

@@ -1,5 +1,6 @@
 //! The report of a run: every number computed again from the roster and the users file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::RunCheck;
@@ -21,7 +22,7 @@ struct Computed {
     equations: bool,
 }
 
-fn compute(view: &RunView, lines: &[Line]) -> Computed {
+fn compute(view: &RunView<'_>, lines: &[Cow<'_, Line<'_>>]) -> Computed {
     let mut computed = Computed {
         users: ReportUsers {
             enumerated: view.roster.len() as u64,
@@ -40,7 +41,9 @@ fn compute(view: &RunView, lines: &[Line]) -> Computed {
         match line.rank() {
             Ok(Some(0)) => users.exported += 1,
             Ok(Some(1)) => users.empty += 1,
-            Ok(Some(2)) => *users.unavailable.entry(line.reason.clone().unwrap_or_default()).or_insert(0) += 1,
+            Ok(Some(2)) => {
+                *users.unavailable.entry(line.reason.as_deref().unwrap_or_default().to_owned()).or_insert(0) += 1
+            }
             Ok(Some(3)) => users.deferred += 1,
             Ok(Some(_)) => users.failed += 1,
             Ok(None) | Err(()) => users.missing += 1,
@@ -53,7 +56,7 @@ fn compute(view: &RunView, lines: &[Line]) -> Computed {
         requests.throttled = requests.throttled.saturating_add(line.requests.get("429").copied().unwrap_or(0));
         requests.retried = requests.retried.saturating_add(line.retries);
         add_counts(&mut computed.lateness, &line.lateness);
-        pages.extend(line.quarantine.iter().map(|page| page.key.as_str()));
+        pages.extend(line.quarantine.iter().map(|page| &*page.key));
         for segment in &line.segments {
             segments.entry(&segment.key).or_insert((segment.lines, true)).1 &= segment.adopted;
         }
@@ -92,7 +95,13 @@ impl Computed {
 }
 
 impl RunCheck<'_, '_> {
-    pub(super) fn check_report(&mut self, view: &RunView, lines: &[Line], report: &Report, wrote: &BTreeSet<&str>) {
+    pub(super) fn check_report(
+        &mut self,
+        view: &RunView<'_>,
+        lines: &[Cow<'_, Line<'_>>],
+        report: &Report,
+        wrote: &BTreeSet<&str>,
+    ) {
         let key = RunFile::Report.key(&view.id);
         let computed = compute(view, lines);
         let verdict = &mut self.found.verdict;
@@ -146,8 +155,8 @@ impl RunCheck<'_, '_> {
 
     fn check_numbers(
         &mut self,
-        view: &RunView,
-        lines: &[Line],
+        view: &RunView<'_>,
+        lines: &[Cow<'_, Line<'_>>],
         report: &Report,
         wrote: &BTreeSet<&str>,
         computed: &Computed,
@@ -180,10 +189,16 @@ impl RunCheck<'_, '_> {
 
     /// Segments may land after the close, so what lies there now is only the most that the report can know, and what the
     /// receipts name the least. Where a segment is missing, damaged or unread, neither is known.
-    fn can_have_lost(&self, view: &RunView, lines: &[Line], lost: u64, wrote: &BTreeSet<&str>) -> bool {
+    fn can_have_lost(
+        &self,
+        view: &RunView<'_>,
+        lines: &[Cow<'_, Line<'_>>],
+        lost: u64,
+        wrote: &BTreeSet<&str>,
+    ) -> bool {
         let mut least = BTreeSet::new();
         for segment in lines.iter().flat_map(|line| &line.segments) {
-            match self.check.facts.get(&segment.key) {
+            match self.check.facts.get(&*segment.key) {
                 // Of a run that is past, a later one may have taken the number.
                 Some(fact) if view.past && fact.run != view.id => return true,
                 Some(fact) if fact.lines.is_some_and(|lines| lines > 0) => least.insert(fact.attempt.as_str()),
@@ -195,7 +210,7 @@ impl RunCheck<'_, '_> {
         (least.len() as u64..=most as u64).contains(&lost)
     }
 
-    fn count_new(&mut self, lines: &[Line]) {
+    fn count_new(&mut self, lines: &[Cow<'_, Line<'_>>]) {
         let new = lines
             .iter()
             .filter(|line| self.check.expectation.wants(&line.user_id))

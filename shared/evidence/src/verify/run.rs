@@ -4,20 +4,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 
+use super::users::{Receipts, ReceiptsByUser};
 use super::{Check, FileFact, Found, RunCheck, RunKeys, add_windows, invalid};
-use crate::coverage::Window;
-use crate::decode;
+use crate::decode::{self, DecodeError, Lines};
 use crate::finding::Code;
-use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run};
+use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run, Text};
 use crate::layout::{self, Key, RunFile};
 use crate::parallel::in_order;
 use crate::retention;
 use crate::source::SourceError;
-use crate::unite::United;
 
 /// What of a run the checks of it need together.
 #[derive(Debug, Default)]
-pub(super) struct RunView {
+pub(super) struct RunView<'t> {
     pub(super) id: String,
     /// Whether a ledger entry names it, and so the receipts that count. While it is being closed, a receipt may lie there
     /// that came after the users file; nobody can tell yet.
@@ -27,25 +26,23 @@ pub(super) struct RunView {
     /// Whether no receipt that counts has expired.
     pub(super) receipts_whole: bool,
     /// Every user of the roster, and whether planned.
-    pub(super) roster: HashMap<String, bool>,
+    pub(super) roster: HashMap<Text<'t>, bool>,
     /// How many of them lost the licence lately.
     pub(super) leavers: u64,
     pub(super) excluded: Counts,
     pub(super) run: Option<Run>,
-    /// Lines of the receipts that count: of a closed run those the ledger names, of an open one all.
-    lines: HashMap<String, Vec<Line>>,
     /// Attempts of the receipts that count.
     pub(super) attempts: HashSet<String>,
     /// Attempts of the receipts that came too late to count.
     late_attempts: HashSet<String>,
-    /// Segments that a line counts, and the line's attempt.
-    counted: HashMap<String, String>,
+    /// Segments that a line counts.
+    counted: HashSet<String>,
     pub(super) files: BTreeMap<String, FileFact>,
 }
 
-impl RunView {
+impl RunView<'_> {
     /// A roster that is missing or damaged is its own finding; what would only repeat it is not checked.
-    fn has_roster(&self) -> bool {
+    pub(super) fn has_roster(&self) -> bool {
         self.files.get(&RunFile::Roster.key(&self.id)).is_some_and(|fact| fact.lines.is_some())
     }
 
@@ -96,6 +93,15 @@ impl<'c, 's> RunCheck<'c, 's> {
     }
 }
 
+/// The texts of a run's files of lines: what is read of them refers to them.
+#[derive(Debug, Default)]
+struct Texts {
+    roster: Option<Lines>,
+    /// In the order of the keys.
+    receipts: Vec<Option<Lines>>,
+    users: Option<Lines>,
+}
+
 impl RunCheck<'_, '_> {
     fn check_run(
         &mut self,
@@ -104,14 +110,19 @@ impl RunCheck<'_, '_> {
         entry: Option<(&str, &LedgerEntry)>,
         wrote: &BTreeSet<&str>,
     ) -> Result<(), SourceError> {
-        let mut view = RunView { id: id.to_owned(), closed: entry.is_some(), ..RunView::default() };
+        // The texts come first, since the view refers to them.
+        let mut files = BTreeMap::new();
+        let texts = self.read_texts(&mut files, id, keys)?;
+        let mut view = RunView { id: id.to_owned(), closed: entry.is_some(), files, ..RunView::default() };
         let run = self.read_value::<Run>(&mut view, keys, RunFile::Run)?;
         let report = self.read_value::<Report>(&mut view, keys, RunFile::Report)?;
         let began = retention::began(run.as_ref(), report.as_ref().map(|report| report.started_at));
         let closed_by = entry.map(|(_, entry)| entry);
         view.past = self.check.expectation.retention.is_some_and(|retention| retention.is_past(began, closed_by));
         self.check_order(&view, keys);
-        self.read_roster(&mut view, keys)?;
+        if let Some(lines) = &texts.roster {
+            self.check_roster(&mut view, lines);
+        }
         let run_key = RunFile::Run.key(id);
         if let Some(run) = run {
             if run.format != FORMAT || run.run_id != id || run.tenant_id != self.check.inventory.tenant {
@@ -128,11 +139,12 @@ impl RunCheck<'_, '_> {
         if !view.receipts_whole {
             self.found.past.without_receipts.insert(id.to_owned());
         }
-        for key in &keys.receipts {
+        let mut receipts = ReceiptsByUser::new();
+        for (key, lines) in keys.receipts.iter().zip(&texts.receipts) {
             let late = in_ledger.as_ref().is_some_and(|files| !files.contains(key.as_str()));
-            self.read_receipt(&mut view, key, late)?;
+            self.check_receipt(&mut view, &mut receipts, key, lines.as_ref(), late);
         }
-        let lines = self.read_users(&mut view, keys)?;
+        let lines = texts.users.as_ref().and_then(|lines| self.check_users(&mut view, &receipts, lines));
         if let Some(report) = report
             && let Some(lines) = &lines
             && view.has_roster()
@@ -167,7 +179,7 @@ impl RunCheck<'_, '_> {
     }
 
     /// A run's files are put in one order, so what lies there implies what was put before it.
-    fn check_order(&mut self, view: &RunView, keys: &RunKeys) {
+    fn check_order(&mut self, view: &RunView<'_>, keys: &RunKeys) {
         let last = if view.closed { Some(RunFile::Report) } else { keys.files.iter().next_back().copied() };
         let last = last.max((!keys.receipts.is_empty()).then_some(RunFile::Run));
         for file in RunFile::ALL {
@@ -186,72 +198,89 @@ impl RunCheck<'_, '_> {
         }
     }
 
-    /// Reads a file of the run and keeps what the ledger says of files; `parse` gives lines, if it has any, and a value.
+    /// Reads a file of the run and keeps what the ledger says of files; its lines are counted when all of them were read.
     fn read_file<T>(
         &mut self,
         files: &mut BTreeMap<String, FileFact>,
         key: &str,
-        parse: impl FnOnce(&[u8]) -> Result<(Option<u64>, T), decode::DecodeError>,
+        parse: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, SourceError> {
         let Some(bytes) = self.check.source.read(key)? else { return Ok(None) };
-        let mut fact = FileFact { sha256: decode::sha256(&bytes), bytes: bytes.len() as u64, lines: None };
-        let parsed = match parse(&bytes) {
-            Ok((lines, value)) => {
-                fact.lines = lines;
-                Some(value)
-            }
-            Err(error) => {
-                self.found.verdict.add(Code::RunFileInvalid, key, invalid(error));
-                None
-            }
-        };
+        let fact = FileFact { sha256: decode::sha256(&bytes), bytes: bytes.len() as u64, lines: None };
         files.insert(key.to_owned(), fact);
-        Ok(parsed)
+        let parsed = parse(&bytes).map_err(|error| self.found.verdict.add(Code::RunFileInvalid, key, invalid(error)));
+        Ok(parsed.ok())
     }
 
     fn read_value<T: DeserializeOwned>(
         &mut self,
-        view: &mut RunView,
+        view: &mut RunView<'_>,
         keys: &RunKeys,
         file: RunFile,
     ) -> Result<Option<T>, SourceError> {
         if !keys.files.contains(&file) {
             return Ok(None);
         }
-        self.read_file(&mut view.files, &file.key(&view.id), |bytes| Ok((None, decode::value(bytes)?)))
+        self.read_file(&mut view.files, &file.key(&view.id), |bytes| decode::value(bytes))
     }
 
-    fn read_roster(&mut self, view: &mut RunView, keys: &RunKeys) -> Result<(), SourceError> {
-        if !keys.files.contains(&RunFile::Roster) {
-            return Ok(());
+    fn read_texts(
+        &mut self,
+        files: &mut BTreeMap<String, FileFact>,
+        id: &str,
+        keys: &RunKeys,
+    ) -> Result<Texts, SourceError> {
+        let mut texts = Texts::default();
+        if keys.files.contains(&RunFile::Roster) {
+            texts.roster = self.read_file(files, &RunFile::Roster.key(id), Lines::decode)?;
         }
+        for key in &keys.receipts {
+            texts.receipts.push(self.read_file(files, key, Lines::decode)?);
+        }
+        if keys.files.contains(&RunFile::Users) {
+            texts.users = self.read_file(files, &RunFile::Users.key(id), Lines::decode)?;
+        }
+        Ok(texts)
+    }
+
+    /// Ends the reading of a file's lines: only a file that was read whole has a count of them.
+    pub(super) fn end_of_lines(
+        &mut self,
+        view: &mut RunView<'_>,
+        key: &str,
+        lines: &Lines,
+        read: Result<(), DecodeError>,
+    ) -> bool {
+        match read {
+            Ok(()) => _ = view.files.get_mut(key).map(|fact| fact.lines = Some(lines.len())),
+            Err(error) => self.found.verdict.add(Code::RunFileInvalid, key, invalid(error)),
+        }
+        read.is_ok()
+    }
+
+    fn check_roster<'t>(&mut self, view: &mut RunView<'t>, lines: &'t Lines) {
         let key = RunFile::Roster.key(&view.id);
-        let (mut roster, mut excluded, mut leavers) = (HashMap::new(), Counts::new(), 0);
-        let mut faults = Vec::new();
-        self.read_file(&mut view.files, &key, |bytes| {
-            let lines = decode::for_each_value(bytes, |number, line: RosterLine| {
-                let valid = layout::is_guid(&line.user_id)
-                    && matches!(line.why.as_str(), "licensed" | "asked" | "leaver")
-                    && line.planned == line.excluded.is_none();
-                leavers += u64::from(line.why == "leaver");
-                if let Some(reason) = line.excluded {
-                    *excluded.entry(reason).or_insert(0) += 1;
-                }
-                if roster.insert(line.user_id, line.planned).is_some() || !valid {
-                    faults.push(number);
-                }
-            })?;
-            Ok((Some(lines), ()))
-        })?;
-        for number in faults {
-            let sentence = format!("line {number} repeats a user, or is neither planned nor excluded with a reason");
-            self.found.verdict.add(Code::RosterLine, &key, sentence);
-        }
-        (view.roster, view.excluded, view.leavers) = (roster, excluded, leavers);
-        Ok(())
+        view.roster.reserve(usize::try_from(lines.len()).unwrap_or_default());
+        let read = lines.values().zip(1_u64..).try_for_each(|(value, number)| {
+            let (_, line): (_, RosterLine<'_>) = value?;
+            let valid = layout::is_guid(&line.user_id)
+                && matches!(&*line.why, "licensed" | "asked" | "leaver")
+                && line.planned == line.excluded.is_none();
+            view.leavers += u64::from(&*line.why == "leaver");
+            if let Some(reason) = line.excluded {
+                *view.excluded.entry(reason.to_string()).or_insert(0) += 1;
+            }
+            if view.roster.insert(line.user_id, line.planned).is_some() || !valid {
+                let sentence =
+                    format!("line {number} repeats a user, or is neither planned nor excluded with a reason");
+                self.found.verdict.add(Code::RosterLine, &key, sentence);
+            }
+            Ok(())
+        });
+        self.end_of_lines(view, &key, lines, read);
     }
 
-    fn check_roster_counts(&mut self, view: &RunView, run: &Run, key: &str) {
+    fn check_roster_counts(&mut self, view: &RunView<'_>, run: &Run, key: &str) {
         let lines = view.files.get(&RunFile::Roster.key(&view.id)).and_then(|fact| fact.lines);
         let Some(lines) = lines else { return };
         let excluded = crate::unite::without_zeros(&run.excluded);
@@ -267,13 +296,15 @@ impl RunCheck<'_, '_> {
         }
     }
 
-    fn read_receipt(&mut self, view: &mut RunView, key: &str, late: bool) -> Result<(), SourceError> {
-        let Some(Key::Receipt { attempt, .. }) = layout::parse(key) else { return Ok(()) };
-        let mut lines = Vec::new();
-        self.read_file(&mut view.files, key, |bytes| {
-            let count = decode::for_each_value(bytes, |_, line: Line| lines.push(line))?;
-            Ok((Some(count), ()))
-        })?;
+    fn check_receipt<'t>(
+        &mut self,
+        view: &mut RunView<'t>,
+        receipts: &mut ReceiptsByUser<'t>,
+        key: &str,
+        lines: Option<&'t Lines>,
+        late: bool,
+    ) {
+        let Some(Key::Receipt { attempt, .. }) = layout::parse(key) else { return };
         if late {
             self.found.verdict.numbers.late_receipts += 1;
             self.found.verdict.add(
@@ -285,22 +316,27 @@ impl RunCheck<'_, '_> {
         } else {
             view.attempts.insert(attempt.to_owned());
         }
-        for (line, number) in lines.into_iter().zip(1_u64..) {
+        let Some(lines) = lines else { return };
+        let read = lines.values().zip(1_u64..).try_for_each(|(value, number)| {
+            let (text, line): (_, Line<'_>) = value?;
             self.check_line(view, key, attempt, number, &line);
             if self.check.expectation.wants(&line.user_id) {
-                add_windows(self.found.read.entry(line.user_id.clone()).or_default(), &line.windows);
+                add_windows(self.found.read.entry(line.user_id.to_string()).or_default(), &line.windows);
             }
             if !late {
+                let of_user = receipts.entry(line.user_id.clone());
                 // Nearly every user has one line: room for more would be most of the memory of a run.
-                view.lines.entry(line.user_id.clone()).or_insert_with(|| Vec::with_capacity(1)).push(line);
+                let of_user = of_user.or_insert_with(|| Receipts { lines: Vec::with_capacity(1), first: text });
+                of_user.lines.push(line);
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        self.end_of_lines(view, key, lines, read);
     }
 
-    fn check_line(&mut self, view: &mut RunView, key: &str, attempt: &str, number: u64, line: &Line) {
+    fn check_line(&mut self, view: &mut RunView<'_>, key: &str, attempt: &str, number: u64, line: &Line<'_>) {
         let mut add = |code, what: &str| self.found.verdict.add(code, key, format!("line {number} {what}"));
-        if line.run_id != view.id || line.attempt_id.as_deref() != Some(attempt) {
+        if *line.run_id != view.id || line.attempt_id.as_deref() != Some(attempt) {
             add(Code::ReceiptOwner, "names another run or attempt than the key");
         }
         if view.has_roster() && view.roster.get(&line.user_id) != Some(&true) {
@@ -322,13 +358,13 @@ impl RunCheck<'_, '_> {
         for segment in &line.segments {
             if !segment.adopted {
                 counted = counted.saturating_add(segment.lines);
-                if view.counted.insert(segment.key.clone(), attempt.to_owned()).is_some() {
+                if !view.counted.insert(segment.key.to_string()) {
                     add(Code::SegmentCountedTwice, "counts a segment that another line counts");
                 }
             }
             if !self.check.inventory.has_segment(&segment.key) {
                 if self.check.is_erased(&line.user_id, &segment.key) {
-                    self.found.gone.segments.insert(segment.key.clone(), segment.lines);
+                    self.found.gone.segments.insert(segment.key.to_string(), segment.lines);
                     continue;
                 }
                 if view.past {
@@ -338,22 +374,22 @@ impl RunCheck<'_, '_> {
                 add(Code::ReceiptSegmentMissing, "names a segment that is not there");
                 continue;
             }
-            let fact = self.check.facts.get(&segment.key);
-            if view.past && fact.is_some_and(|fact| fact.run != view.id && fact.sha256 != segment.sha256) {
+            let fact = self.check.facts.get(&*segment.key);
+            if view.past && fact.is_some_and(|fact| fact.run != view.id && fact.sha256 != *segment.sha256) {
                 // A log that expired as a whole begins with segment 1 again: this is a later run's, and checked with it.
                 self.found.past.lose(&segment.key, segment.lines, wanted);
                 continue;
             }
-            self.found.named.insert(segment.key.clone());
             let of_user =
-                matches!(layout::parse(&segment.key), Some(Key::Segment { user, .. }) if user == line.user_id);
+                matches!(layout::parse(&segment.key), Some(Key::Segment { user, .. }) if user == &*line.user_id);
             let Some(fact) = fact else {
                 if !of_user {
                     add(Code::ReceiptSegmentOwner, "names a segment of another user");
                 }
                 continue;
             };
-            if fact.sha256 != segment.sha256 {
+            self.found.named.insert(segment.key.to_string());
+            if fact.sha256 != *segment.sha256 {
                 add(Code::ReceiptSegmentHash, "names a segment whose bytes are others");
             }
             if fact.lines.is_some_and(|lines| lines != segment.lines) {
@@ -369,75 +405,15 @@ impl RunCheck<'_, '_> {
             add(Code::ReceiptNew, &format!("says {} new, and the segments it counts have {counted} lines", line.new));
         }
         for page in &line.quarantine {
-            match self.check.pages.get(&page.key) {
-                Some(sha256) if *sha256 == page.sha256 => {}
+            match self.check.pages.get(&*page.key) {
+                Some(sha256) if *sha256 == *page.sha256 => {}
                 Some(_) => add(Code::QuarantineHash, "names a quarantined page whose bytes are others"),
                 None if self.check.is_erased(&line.user_id, &page.key) => {
-                    self.found.gone.pages.insert(page.key.clone());
+                    self.found.gone.pages.insert(page.key.to_string());
                 }
-                None if view.past => _ = self.found.past.gone.pages.insert(page.key.clone()),
+                None if view.past => _ = self.found.past.gone.pages.insert(page.key.to_string()),
                 None => add(Code::QuarantineMissing, "names a quarantined page that is not there"),
             }
         }
-    }
-
-    /// Reads the users file and compares it with the roster and the receipts; `None` if there is none to compare.
-    fn read_users(&mut self, view: &mut RunView, keys: &RunKeys) -> Result<Option<Vec<Line>>, SourceError> {
-        if !keys.files.contains(&RunFile::Users) {
-            return Ok(None);
-        }
-        let key = RunFile::Users.key(&view.id);
-        let mut lines = Vec::new();
-        let read = self.read_file(&mut view.files, &key, |bytes| {
-            let count = decode::for_each_value(bytes, |_, line: Line| lines.push(line))?;
-            Ok((Some(count), ()))
-        })?;
-        if read.is_none() {
-            return Ok(None);
-        }
-        let verdict = &mut self.found.verdict;
-        if !lines.is_sorted_by(|a, b| a.user_id < b.user_id) {
-            verdict.add(Code::UsersOrder, &key, "is not sorted by user, each once");
-        }
-        let users: HashSet<&str> = lines.iter().map(|line| line.user_id.as_str()).collect();
-        let absent = view.roster.iter().filter(|(user, planned)| **planned && !users.contains(user.as_str())).count();
-        let extra = users.iter().filter(|user| view.roster.get(**user) != Some(&true)).count();
-        if view.has_roster() && absent + extra > 0 {
-            let sentence = format!("{absent} planned users have no line, {extra} lines are of users not planned");
-            verdict.add(Code::UsersPlanned, &key, sentence);
-        }
-        for (line, number) in lines.iter().zip(1_u64..) {
-            let receipts = view.lines.get(&line.user_id).map(Vec::as_slice).unwrap_or_default();
-            let mut members =
-                if view.closed && view.receipts_whole { United::differences(receipts, line) } else { Vec::new() };
-            if line.run_id != view.id {
-                members.push("run_id");
-            }
-            // Read to its end means that a window was, and empty that it showed nothing.
-            let empty = line.class.as_deref() == Some("empty");
-            if (line.is_read() && line.windows.is_empty()) || (empty && line.received > 0) {
-                verdict.add(
-                    Code::UsersClass,
-                    &key,
-                    format!("line {number} has a class that its own numbers contradict"),
-                );
-            }
-            if !members.is_empty() {
-                let sentence =
-                    format!("line {number} differs from what its receipts unite to in {}", members.join(", "));
-                verdict.add(Code::UsersDiffer, &key, sentence);
-            }
-        }
-        view.lines.clear();
-        for line in &lines {
-            if let (Some(from), Some(to)) = (line.covered_from, line.covered_to)
-                && self.check.expectation.wants(&line.user_id)
-            {
-                let (claimed, run) = self.found.claimed.entry(line.user_id.clone()).or_default();
-                add_windows(claimed, &[Window { from, to }]);
-                run.clone_from(&view.id);
-            }
-        }
-        Ok(Some(lines))
     }
 }

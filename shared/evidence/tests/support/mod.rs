@@ -31,7 +31,18 @@ pub(crate) fn unzstd(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn json_lines(lines: &[Value]) -> Vec<u8> {
-    zstd(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+    zstd(&lines.iter().map(|line| written(line) + "\n").collect::<String>())
+}
+
+/// The members of a line with those first that the format has first.
+fn written(line: &Value) -> String {
+    let Some(members) = line.as_object() else { return line.to_string() };
+    let first = ["user_id", "run_id", "attempt_id"];
+    let rest = members.iter().filter(|(name, _)| !first.contains(&name.as_str()));
+    let first = first.into_iter().filter_map(|name| Some((name, members.get(name)?)));
+    let all = first.chain(rest.map(|(name, value)| (name.as_str(), value)));
+    let all: Vec<String> = all.map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+    format!("{{{}}}", all.join(","))
 }
 
 pub(crate) fn item(id: u32, created: &str) -> String {

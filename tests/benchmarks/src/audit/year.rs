@@ -22,6 +22,9 @@ const ACTIVE_OF: u64 = 25;
 /// Interactions of an active user's day.
 const ITEMS: u64 = 20;
 
+/// From one who has a new name to the next.
+const RENAMED_STEP: u64 = 13;
+
 /// Users of a receipt: a batch of the queue.
 const BATCH: usize = 500;
 
@@ -72,7 +75,7 @@ pub(crate) fn write(root: &Path) -> Made {
         root,
         random: SeededRandom::new(7),
         numbers: HashMap::new(),
-        roster: lines(&(0..USERS).map(roster_line).collect::<Vec<_>>()),
+        roster: (0..USERS).map(roster_line).collect(),
         previous: None,
         made: Made::default(),
     };
@@ -88,8 +91,8 @@ struct Year<'r> {
     random: SeededRandom,
     /// The next segment of each user's month.
     numbers: HashMap<(u64, String), u64>,
-    /// Every day's, since nobody joins or leaves.
-    roster: Vec<u8>,
+    /// Nobody joins or leaves; every day somebody has a new name, so that no roster is the one before.
+    roster: Vec<RosterLine>,
     previous: Option<String>,
     made: Made,
 }
@@ -97,11 +100,14 @@ struct Year<'r> {
 impl Year<'_> {
     fn run(&mut self, day: u64) {
         let run = RunId::scheduled(scheduled(day), Kind::Daily);
+        let renamed = &mut self.roster[usize::try_from(day * RENAMED_STEP % USERS).expect("few")];
+        renamed.display_name = Some(format!("Named On Day {day}"));
+        let roster = lines(&self.roster);
         let back = i64::from(OVERLAP_HOURS) + if day == 0 { 0 } else { 24 };
         let window = Window::new(to(day) - SignedDuration::from_hours(back), to(day)).expect("a window");
         let mut files = vec![
             self.put(&layout::run_file(&run), json(&run_file(&run, day)), None),
-            self.put(&layout::roster(&run), self.roster.clone(), Some(USERS)),
+            self.put(&layout::roster(&run), roster, Some(USERS)),
         ];
         let numbers: Vec<u64> = (0..USERS).collect();
         let mut users = Vec::new();
