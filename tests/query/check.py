@@ -16,6 +16,7 @@ from truth import Truth
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWS = ROOT / "functions/local/src/texts/duckdb.sql"
+PAGE = ROOT / "docs/VIEWS.md"
 KEPT = ROOT / "tests/archives/v1"
 # Any seed will do; of so many forms each is met often.
 SEED, FORMS = 1, 2_000
@@ -68,7 +69,7 @@ def main(root):
         print(f"{stored} lines, {unparsed} of them unparsed: the views show what is stored")
         left_open, rows = one_rule(root, views)
         assert left_open == 0, f"{left_open} texts of the simulator are left open"
-        print(f"{rows} rows and their turns are those of the crate")
+        print(f"{rows} rows and their turns are those of the crate, {rules.joined(views, PAGE)} of them in a turn that leads to them")
         simulated = forms.read(forms_file)
         forms.write(forms_root, simulated, SEED, FORMS, VIEWS.read_text())
         other = Views(forms_root)

@@ -1,6 +1,7 @@
 """Holds the views against the crate `views`: one rule, two implementations, the same rows."""
 
 import json
+import re
 import subprocess
 from collections import Counter
 
@@ -100,3 +101,12 @@ def verbatim(root, views):
     shown = Counter(text for (text,) in views.run("select raw from interaction"))
     assert shown + Counter(map(item, unparsed.elements())) == Counter(map(item, lines))
     return len(lines), unparsed.total()
+
+
+def joined(views, page):
+    """The way from turns to interactions that a page shows leads from each turn to its own interactions, and to all of them."""
+    (query,) = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    found = Counter((row["user_id"], row["turn_id"], row["paired_by"], row["record_sha256"]) for row in views.rows(query))
+    turns = sql_turns(views)
+    assert turns and found == Counter((turn["user_id"], turn["turn_id"], turn["paired_by"], record) for turn in turns for record in turn["records"])
+    return found.total()
