@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's world fails loudly")]
 
 mod log;
+pub mod planted;
 mod transport;
 mod world;
 

@@ -1,206 +1,16 @@
 //! Gaps: the audit of every user equals what was planned to go wrong.
-//!
-//! A plan says of each day whether there is a run and of each user on it how Graph answers. What was read and what is a gap
-//! follows from the plan by the rules of the windows, hour by hour, and is held against what the auditor finds in the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use domain::{Clock, Kind, Random, RunId, SeededRandom, Timestamp, UserId};
-use end_to_end::World;
-use evidence::coverage::Reason;
+use domain::{Timestamp, UserId};
+use end_to_end::planted::{Day, Derived, Expected, Planted, asked, begin, derive};
 use evidence::{Coverage, Window, coverage};
-use graph_simulator::{Fault, Rule, UserState};
 
-use super::{ago, hours, now, tenant};
-
-const DAYS: i64 = 16;
-const USERS: u64 = 36;
-
-/// Days on which nothing runs, and days on which Graph answers nobody.
-const NO_RUN: [i64; 3] = [4, 5, 11];
-const GRAPH_IS_DOWN: [i64; 2] = [7, 8];
-
-/// Hours of every daily window that were read before, and of the settling at its end.
-const OVERLAP: i64 = 72;
-const SETTLE: i64 = 2;
-
-/// How many days who is away is still asked for.
-const LEAVER_DAYS: i64 = 2;
-
-/// What Graph answers of a user on a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Day {
-    Read,
-    /// The directory does not show the user.
-    Away,
-    NoLicence,
-    Refused,
-    NoHistory,
-    /// With an answer that fails the window at once, so that the runs of a day that nobody is read on end before the next.
-    Failing,
-}
-
-impl Day {
-    fn reason(self) -> Option<Reason> {
-        let class = |text: &str| Some(Reason::Class(text.to_owned()));
-        match self {
-            Self::Read => None,
-            Self::Away => Some(Reason::NotInRoster),
-            Self::NoLicence => class("unavailable(no-licence)"),
-            Self::Refused => class("unavailable(refused)"),
-            Self::NoHistory => class("unavailable(no-history)"),
-            Self::Failing => class("failed(bad-request)"),
-        }
-    }
-
-    fn fault(self) -> Option<Fault> {
-        match self {
-            Self::NoLicence => Some(Fault::LicenceLost),
-            Self::Refused => Some(Fault::Refused),
-            Self::Failing => Some(Fault::Status(400)),
-            Self::Read | Self::Away | Self::NoHistory => None,
-        }
-    }
-}
-
-/// A user's days: one bad stretch, or several, or none, at seeded days.
-fn plan(user: u64, random: &SeededRandom) -> Vec<Day> {
-    let mut days = vec![Day::Read; DAYS as usize];
-    let mut put = |what: Day, from: u64, length: u64| {
-        (from..from + length).filter(|day| *day < DAYS as u64).for_each(|day| days[day as usize] = what);
-    };
-    let at = |below: u64| random.u64() % below;
-    let end = DAYS as u64;
-    match user % 9 {
-        // Nothing, or a licence that is taken away for good.
-        0 if user.is_multiple_of(2) => {}
-        0 => put(Day::NoLicence, 10 + at(4), end),
-        // A licence taken away and given back, in the directory too, and once more.
-        1 => {
-            put(Day::NoLicence, 1 + at(4), 1 + at(4));
-            put(Day::Away, 9 + at(3), 1 + at(4));
-        }
-        2 => put(Day::Failing, at(10), 1 + at(6)),
-        3 => {
-            put(Day::Failing, 1 + at(3), 1 + at(2));
-            put(Day::NoLicence, 6 + at(3), 1 + at(2));
-            put(Day::Failing, 12, 1 + at(4));
-        }
-        4 => put(Day::Refused, at(14), 1 + at(end)),
-        // Who joins, and who leaves.
-        5 => put(Day::Away, 0, 1 + at(12)),
-        6 => put(Day::Away, 3 + at(12), end),
-        // Who is away longer than a window reaches back, and fails when back.
-        7 => {
-            put(Day::Away, 1 + at(3), 3 + at(5));
-            put(Day::Failing, 9 + at(4), 1 + at(3));
-        }
-        _ => put(Day::NoHistory, 0, end),
-    }
-    days
-}
-
-/// What the plan says of a day, the tenant's own troubles first. Whom the directory does not show has none of them: for some
-/// days after a run that found the user, Graph is still asked and says that the licence is gone.
-fn outcome(days: &[Day], day: i64) -> Day {
-    let found = |before: i64| !NO_RUN.contains(&before) && days[before as usize] != Day::Away;
-    match days[day as usize] {
-        Day::Away if ((day - LEAVER_DAYS).max(0)..day).any(found) => Day::NoLicence,
-        Day::Away => Day::Away,
-        _ if GRAPH_IS_DOWN.contains(&day) => Day::Failing,
-        planned => planned,
-    }
-}
-
-fn scheduled(day: i64) -> Timestamp {
-    now() + hours(24 * day)
-}
-
-fn run_id(day: i64) -> String {
-    RunId::scheduled(scheduled(day), Kind::Daily).to_string()
-}
-
-/// A gap as hours since the world began, whose reasons name their days.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Expected {
-    from: i64,
-    to: i64,
-    reasons: BTreeMap<Reason, BTreeSet<String>>,
-    healed_by: Option<String>,
-}
-
-/// What is derived of a user: intervals of hours with the runs that read in them, and gaps.
-struct Derived {
-    intervals: Vec<(i64, i64, Vec<String>)>,
-    gaps: Vec<Expected>,
-}
-
-/// `asked` in hours; hour `h` is the one that begins after `h`.
-fn derive(days: &[Day], asked: (i64, i64)) -> Derived {
-    let runs: Vec<i64> = (0..DAYS).filter(|day| !NO_RUN.contains(day)).collect();
-    let end = |day: i64| 24 * day - SETTLE;
-    let mut reads: Vec<(i64, i64, i64)> = Vec::new();
-    for &day in &runs {
-        if outcome(days, day) == Day::Read {
-            // As far back as the overlap before what is covered; the first time, before the end.
-            let covered_to = reads.last().map_or(end(day), |(_, to, _)| *to);
-            reads.push((covered_to - OVERLAP, end(day), day));
-        }
-    }
-    let mut derived = Derived { intervals: Vec::new(), gaps: Vec::new() };
-    for hour in asked.0..asked.1 {
-        let readers: Vec<i64> =
-            reads.iter().filter(|(from, to, _)| (*from..*to).contains(&hour)).map(|(_, _, day)| *day).collect();
-        if !readers.is_empty() {
-            match derived.intervals.last_mut() {
-                Some((_, to, _)) if *to == hour => *to = hour + 1,
-                _ => derived.intervals.push((hour, hour + 1, Vec::new())),
-            }
-        }
-        // A run owes what lies between the end of the run before it and its own; the first owes the overlap.
-        let owing = runs.iter().zip([None].into_iter().chain(runs.iter().map(Some)));
-        let owing = owing.map(|(day, before)| (*day, before.map_or(end(*day) - OVERLAP, |before| end(*before))));
-        let owing: Vec<i64> =
-            owing.filter(|(day, from)| (*from..end(*day)).contains(&hour)).map(|(day, _)| day).collect();
-        let fault = owing.first().and_then(|day| Some((*day, outcome(days, *day).reason()?)));
-        let healed_by = readers.first().map(|day| run_id(*day));
-        let gap = match (fault, healed_by) {
-            (Some((day, reason)), healed_by) => (reason, [run_id(day)].into(), healed_by),
-            (None, None) => (Reason::NoRun, BTreeSet::new(), None),
-            (None, Some(_)) => continue,
-        };
-        derived.add(hour, gap);
-    }
-    for (from, to, read_by) in &mut derived.intervals {
-        let within = reads.iter().filter(|(begin, end, _)| begin < to && end > from);
-        read_by.extend(within.map(|(_, _, day)| run_id(*day)));
-    }
-    derived
-}
-
-impl Derived {
-    /// Open gaps are one where the reasons are the same, healed ones where the healer is.
-    fn add(&mut self, hour: i64, (reason, runs, healed_by): (Reason, BTreeSet<String>, Option<String>)) {
-        let joins = |last: &Expected| {
-            let same = last.healed_by.is_some() || last.reasons.keys().eq([&reason]);
-            last.to == hour && last.healed_by == healed_by && same
-        };
-        match self.gaps.last_mut() {
-            Some(last) if joins(last) => {
-                last.to = hour + 1;
-                last.reasons.entry(reason).or_default().extend(runs);
-            }
-            _ => {
-                let reasons = BTreeMap::from([(reason, runs)]);
-                self.gaps.push(Expected { from: hour, to: hour + 1, reasons, healed_by });
-            }
-        }
-    }
-}
+use super::hours;
 
 fn compare(user: UserId, days: &[Day], derived: &Derived, found: &Coverage) {
     let since = |time: Timestamp| {
-        let passed = time.duration_since(now());
+        let passed = time.duration_since(begin());
         assert_eq!(passed.as_secs() % 3600, 0, "{user}: {time}");
         passed.as_hours()
     };
@@ -228,42 +38,11 @@ fn compare(user: UserId, days: &[Day], derived: &Derived, found: &Coverage) {
 
 #[tokio::test(start_paused = true)]
 async fn gaps_and_intervals_of_every_user_are_those_that_were_planted() {
-    let random = SeededRandom::new(11);
-    let mut tenant = tenant();
-    let mut plans: BTreeMap<UserId, Vec<Day>> = BTreeMap::new();
-    for number in 0..USERS {
-        let user = tenant.add_licensed(number);
-        let days = plan(number, &random);
-        if days.contains(&Day::NoHistory) {
-            tenant.user_mut(user).unwrap().state = UserState::NoHistory;
-        }
-        // Some are idle, so that both of the classes that are read occur.
-        if number % 4 > 0 {
-            tenant.add_items(user, 12, ago(hours(-24 * DAYS)), hours(31));
-        }
-        plans.insert(user, days);
-    }
-    let mut world = World::new(tenant);
-    // Half a day more, so that it does not matter how long after its schedule a run begins.
-    world.rules.leavers = hours(24 * LEAVER_DAYS + 12);
-    for day in 0..DAYS {
-        world.clock.sleep_until(scheduled(day)).await;
-        assert_eq!(world.seconds(), scheduled(day), "the run of the day before has ended");
-        world.simulator.change(|switches| {
-            switches.deleted =
-                plans.iter().filter(|(_, days)| days[day as usize] == Day::Away).map(|(user, _)| *user).collect();
-            let faults = plans.iter().filter_map(|(user, days)| Some((*user, outcome(days, day).fault()?)));
-            switches.rules = faults.map(|(user, fault)| Rule::always(fault).user(user)).collect();
-        });
-        if !NO_RUN.contains(&day) {
-            let report = world.daily().await;
-            assert_eq!(report.run_id.to_string(), run_id(day));
-        }
-    }
+    let Planted { world, plans } = Planted::carried_out().await;
     world.verify();
 
-    let asked = (-SETTLE - OVERLAP - 24, 24 * DAYS);
-    let window = Window { from: now() + hours(asked.0), to: now() + hours(asked.1) };
+    let asked = asked();
+    let window = Window { from: begin() + hours(asked.0), to: begin() + hours(asked.1) };
     let source = world.source();
     let mut met: BTreeSet<(String, bool)> = BTreeSet::new();
     for (user, days) in &plans {
