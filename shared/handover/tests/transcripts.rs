@@ -74,7 +74,7 @@ fn the_text_reads_as_a_conversation() {
         "--- 2026-11-05T09:00:00Z  Adele Vance <adele@contoso.example>  prompt  BizChat",
         "  (the latest of 2 texts)",
         "  | Which contracts end in March?",
-        "  an earlier text, fetched 2026-11-24T05:00:00Z:",
+        "  an earlier text, fetched 2026-11-23T05:00:00Z:",
         "  | Which contracts end soon?",
         "--- 2026-11-05T09:00:03Z  Microsoft 365 Chat  response  BizChat",
         "  (interim: says only that an answer is being looked for)",
