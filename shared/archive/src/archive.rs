@@ -154,14 +154,9 @@ impl Archive {
     }
 
     fn of_file(access: Access, expected: TenantId, bytes: &[u8]) -> Result<Self, OpenError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u64,
-        }
-        // The format first: a later one may have other members.
-        match serde_json::from_slice(bytes) {
-            Ok(Format { format: 1..=FORMAT }) => {}
-            Ok(Format { format }) if format > FORMAT => return Err(OpenError::NewerFormat { found: format }),
+        match format_of(bytes) {
+            Some(1..=FORMAT) => {}
+            Some(found) if found > FORMAT => return Err(OpenError::NewerFormat { found }),
             _ => return Err(OpenError::NotAnArchive("archive.json cannot be read")),
         }
         let file: ArchiveFile =
@@ -246,6 +241,15 @@ impl Archive {
             None => Ok(numbers.last().copied().unwrap_or(0)),
         }
     }
+}
+
+/// The format that a file names, whatever else is in it: a later one may have other members.
+pub(crate) fn format_of(bytes: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    serde_json::from_slice(bytes).ok().map(|Format { format }| format)
 }
 
 /// A small file: one line of JSON.

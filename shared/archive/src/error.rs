@@ -41,6 +41,14 @@ pub enum ArchiveError {
     /// What lies in the archive breaks a promise of its format.
     #[error("the archive is damaged")]
     Integrity(#[source] Integrity),
+    /// A newer program wrote a file of it.
+    #[error("{key} is of format {found}, this program knows format {known}; deploy a newer version", known = crate::records::FORMAT)]
+    NewerFormat {
+        /// The file's key.
+        key: String,
+        /// Its format.
+        found: u64,
+    },
     /// This writer failed before: it must not go on past what it could not write.
     #[error("the log writer failed before; make a new one")]
     Poisoned,

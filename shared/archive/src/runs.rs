@@ -9,9 +9,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::archive::{PutOnce, json};
+use crate::archive::{PutOnce, format_of, json};
 use crate::error::ArchiveError;
-use crate::records::{FileRef, QuarantineRef, ReceiptLine, Report, RosterLine, RunFile, UserLine};
+use crate::records::{FORMAT, FileRef, QuarantineRef, ReceiptLine, Report, RosterLine, RunFile, UserLine};
 use crate::{Archive, jsonl, layout};
 
 /// Objects read at a time: enough to hide the latency of a store, few enough that their memory does not matter.
@@ -173,7 +173,11 @@ fn decode_lines<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<Vec<T>, 
     jsonl::decode(bytes).map_err(|_| ArchiveError::undecodable(key))
 }
 
+/// A small file. One that names a later format is left alone, though it may look like one of ours.
 pub(crate) fn decode_json<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, ArchiveError> {
+    if let Some(found) = format_of(bytes).filter(|found| *found > FORMAT) {
+        return Err(ArchiveError::NewerFormat { key: key.to_owned(), found });
+    }
     serde_json::from_slice(bytes).map_err(|_| ArchiveError::undecodable(key))
 }
 

@@ -246,3 +246,23 @@ async fn a_page_in_quarantine_is_kept_as_decoded_and_once() {
     assert_eq!(zstd::decode_all(&stored[..]).unwrap(), page);
     assert_eq!(world.evidence.list("quarantine/").await.unwrap().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_a_later_format_is_refused_and_not_called_damage() {
+    let world = World::new();
+    let archive = world.archive().await;
+    let ours = run_file(&run(), time("2026-11-25T03:00:00Z"));
+    archive.put_run(&ours).await.unwrap();
+    let key = layout::run_file(&run());
+    let text = String::from_utf8(archive.get(&key).await.unwrap().unwrap().to_vec()).unwrap();
+    let later = text.replace(&format!("\"format\":{FORMAT}"), &format!("\"format\":{}", FORMAT + 1));
+    for later in [later.clone(), later.replace("\"kind\":\"daily\"", "\"kind\":[\"hourly\"]")] {
+        world.evidence.overwrite(&key, later);
+        for refused in [archive.run(&run()).await.map(|_| ()), archive.put_run(&ours).await.map(|_| ())] {
+            assert!(
+                matches!(refused, Err(ArchiveError::NewerFormat { found, .. }) if found == FORMAT + 1),
+                "{refused:?}"
+            );
+        }
+    }
+}
