@@ -43,6 +43,34 @@ fn a_run_that_is_mistyped_is_refused() {
 }
 
 #[test]
+fn an_archive_of_a_later_format_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("archive.json");
+    let later = format!(r#"{{"format":{},"members":"of a later version"}}"#, archive::records::FORMAT + 1);
+    std::fs::write(&file, &later).unwrap();
+    for (arguments, code) in [
+        (&["audit", "--all"][..], COULD_NOT_RUN),
+        (&["transcript", "--user", "x", "--out", "x"], COULD_NOT_RUN),
+        (&["run"], 2),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_copilot-archive"))
+            .args(arguments)
+            .arg("--archive")
+            .arg(folder.path())
+            .env_clear()
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(code)), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let named = format!("is of format {}, this program", archive::records::FORMAT + 1);
+        assert!(said.contains(&named) && said.contains("a newer version"), "{said}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), later);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "{arguments:?}");
+    }
+}
+
+#[test]
 fn help_is_no_mistake() {
     for arguments in [&["--help"][..], &["--version"], &["audit", "--help"], &["help", "transcript"]] {
         let output = said(arguments);

@@ -18,8 +18,14 @@ pub enum ReadError {
     #[error("the archive could not be read")]
     Source(#[from] SourceError),
     /// There is no archive here.
-    #[error("there is no archive here that this version reads: archive.json is missing, or of another format")]
+    #[error("there is no archive here: archive.json is missing, or is none")]
     NotAnArchive,
+    /// A later version wrote it. That is no fault of the archive.
+    #[error("the archive is of format {found}, this program reads format {FORMAT}; take a newer version")]
+    NewerFormat {
+        /// Its format.
+        found: u64,
+    },
     /// An object is missing or damaged.
     #[error("{key} is missing or damaged; verify the archive first")]
     Damaged {
@@ -59,6 +65,9 @@ pub(crate) struct Archive {
 /// which anything that would be read has expired is none of the closed ones: it proves nothing any more.
 pub(crate) fn open(source: &dyn Source, retention: Option<Retention>) -> Result<Archive, ReadError> {
     let bytes = source.read(ARCHIVE)?.ok_or(ReadError::NotAnArchive)?;
+    if let Some(found) = form::later_format(&bytes) {
+        return Err(ReadError::NewerFormat { found });
+    }
     let archive: form::Archive = decode::value(&bytes).map_err(|_| ReadError::NotAnArchive)?;
     if archive.format != FORMAT || !layout::is_guid(&archive.tenant_id) {
         return Err(ReadError::NotAnArchive);

@@ -15,6 +15,16 @@ use crate::coverage::Window;
 /// The format that this version knows.
 pub(crate) const FORMAT: u64 = 1;
 
+/// The format that an `archive.json` names if it is a later one, whatever else is in it: it may have other members.
+pub(crate) fn later_format(bytes: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u64,
+    }
+    let Format { format } = serde_json::from_slice(bytes).ok()?;
+    (format > FORMAT).then_some(format)
+}
+
 pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// A string of a line: the line's own bytes wherever it is written without an escape. A year of runs has millions of lines.

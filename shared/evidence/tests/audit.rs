@@ -6,7 +6,7 @@ mod support;
 
 use evidence::audit::{Request, Summary, Whom, parse_head};
 use evidence::coverage::Reason;
-use evidence::{Answer, AuditError, AuditReport, Code, Memory, ReadError, audit, verify};
+use evidence::{Answer, AuditError, AuditReport, Code, Expectation, Memory, ReadError, audit, verify};
 use serde_json::json;
 use support::*;
 
@@ -192,6 +192,29 @@ fn an_archive_whose_name_was_taken_away_is_damaged_and_one_without_a_ledger_is_n
     memory.objects.retain(|key, _| !key.starts_with("ledger/"));
     let refused = audit(&memory, &named(ADELE));
     assert!(matches!(refused, Err(AuditError::Read(ReadError::NotAnArchive))), "{refused:?}");
+}
+
+#[test]
+fn an_archive_of_a_later_format_is_not_audited_and_not_called_broken() {
+    let whole = sample();
+    let named: serde_json::Value = serde_json::from_slice(&whole.objects["archive.json"]).unwrap();
+    let later = named["format"].as_u64().unwrap() + 1;
+    // Whether or not it looks like one of ours.
+    for archive in [json!({"format": later, "archive_id": 7}), {
+        let mut archive = named;
+        archive["format"] = json!(later);
+        archive
+    }] {
+        let mut memory = whole.clone();
+        memory.objects.insert("archive.json".to_owned(), archive.to_string().into_bytes());
+        let refused = audit(&memory, &request(Whom::All));
+        assert!(
+            matches!(refused, Err(AuditError::Read(ReadError::NewerFormat { found })) if found == later),
+            "{refused:?}"
+        );
+        let verdict = verify(&memory, &Expectation::default()).unwrap();
+        assert_eq!(verdict.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::ArchiveFormat]);
+    }
 }
 
 #[test]

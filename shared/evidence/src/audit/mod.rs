@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::archive::{self, Archive, ReadError};
 use crate::coverage::{Coverage, History, Outcome, ReadBefore, Shown, Window, cover, graph_said_so, histories};
-use crate::finding::{Code, Verdict};
+use crate::finding::Verdict;
 use crate::people::{People, Person, people};
 use crate::retention::Retention;
 use crate::source::Source;
@@ -291,9 +291,6 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
 
 fn damaged(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditError> {
     let integrity = verify(source, &expectation(request, None))?;
-    if integrity.count(Code::ArchiveFormat) > 0 {
-        return Err(ReadError::NotAnArchive.into());
-    }
     let tenant = integrity.numbers.tenant_id.clone().unwrap_or_default();
     let from = request.from.unwrap_or(request.history_start);
     let asked = Window { from, to: request.to.unwrap_or(request.read_at) };

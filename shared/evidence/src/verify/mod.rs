@@ -201,17 +201,17 @@ impl Check<'_> {
         let verdict = &mut self.found.verdict;
         let keys = self.source.list("")?;
         let mut tenant = None;
-        match self.source.read(ARCHIVE)? {
+        let archive = self.source.read(ARCHIVE)?;
+        if let Some(found) = archive.as_deref().and_then(form::later_format) {
+            let sentence = format!("is of format {found}; this version reads {FORMAT}: take a newer one");
+            verdict.add(Code::ArchiveFormat, ARCHIVE, sentence);
+            return Ok(false);
+        }
+        match archive {
             None => {
                 verdict.add(Code::ArchiveMissing, ARCHIVE, "there is no archive.json, so nothing says whose this is")
             }
             Some(bytes) => match decode::value::<form::Archive>(&bytes) {
-                Ok(archive) if archive.format > FORMAT => {
-                    let sentence =
-                        format!("is of format {}; this version reads {FORMAT}: take a newer one", archive.format);
-                    verdict.add(Code::ArchiveFormat, ARCHIVE, sentence);
-                    return Ok(false);
-                }
                 Ok(archive)
                     if archive.format == FORMAT
                         && layout::is_guid(&archive.tenant_id)
