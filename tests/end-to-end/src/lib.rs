@@ -6,11 +6,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's world fails loudly")]
 
+pub mod half_way;
+mod in_flight;
 mod log;
 pub mod planted;
 mod transport;
 mod world;
 
+pub use in_flight::InFlight;
 pub use log::Log;
 pub use transport::InProcess;
 pub use world::{BATCH, FIFTEEN_MINUTES, World};

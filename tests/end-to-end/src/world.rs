@@ -93,6 +93,12 @@ impl World {
         self.graph = (0..workers).map(|_| self.client(workers, &change)).collect();
     }
 
+    /// Takes other chances from now on, the ids of attempts among them.
+    pub fn reseed(&mut self, seed: u64) {
+        self.random = Arc::new(SeededRandom::new(seed));
+        self.share(self.workers, |_| {});
+    }
+
     fn client(&self, workers: usize, change: &impl Fn(&mut GraphConfig)) -> GraphClient {
         let tenant = self.simulator.tenant();
         let mut config = GraphConfig::new(tenant.id, tenant.application.client_id.to_string());

@@ -13,6 +13,7 @@ mod origins;
 mod quota;
 mod regressions;
 mod storage;
+mod upgrades;
 mod verbatim;
 
 use domain::{TenantId, Timestamp, UserId};
