@@ -72,3 +72,19 @@ fn every_fault_of_the_matrix_names_tests_that_exist_or_says_why_there_is_none() 
         assert!(tests.contains('`') || explained, "row {number} names no test and is not explained");
     }
 }
+
+#[test]
+fn operations_says_what_each_type_of_error_asks_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let document = document(&root, "OPERATIONS.md");
+    let named: BTreeSet<&str> =
+        rows(&document).iter().flat_map(|cells| cells[0].split('`').skip(1).step_by(2)).collect();
+    let mut types = BTreeSet::new();
+    for function in ["fan-out", "reconcile"] {
+        let source = std::fs::read_to_string(root.join("functions").join(function).join("src/error.rs")).unwrap();
+        let body = source.split_once("fn error_type(").unwrap().1.split_once("\n    }\n").unwrap().0;
+        types.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
+    }
+    assert!(types.len() > 12, "the sources were not understood: {types:?}");
+    assert_eq!(types.iter().filter(|of| !named.contains(of.as_str())).collect::<Vec<_>>(), Vec::<&String>::new());
+}
