@@ -87,7 +87,13 @@ def main(root):
         runs(KEPT, old)
         left_open, rows = one_rule(KEPT, old)
         assert left_open == 0, f"{left_open} texts of the kept archive are left open"
-        print(f"{rows} rows of the kept archive, and {questions.gaps(KEPT, old)} gaps, which are those of its files")
+        gaps = questions.gaps(old, questions.gaps_by_files(KEPT))
+        print(f"{rows} rows of the kept archive, and {gaps} gaps, which are those of its files")
+        # What a good day cannot have, a plan has: outages, licences taken and given back, who joins and leaves, ranges by hand.
+        planted, read = Path(folder, "planted"), Path(folder, "read.jsonl")
+        subprocess.run(cargo("--package", "end-to-end", "--example", "planted", "--", planted, read), cwd=ROOT, check=True)
+        gaps = questions.gaps(Views(planted, VIEWS), questions.gaps_of_plan(read))
+        print(f"{gaps} gaps of a planted history, which are those of the plan")
         by_user = Counter(item.user for item in truth.prompts)
         facts = questions.Facts(root, truth.upn[max(by_user, key=lambda user: (by_user[user], user))])
         questions.check(views, truth, facts)

@@ -27,8 +27,9 @@ async fn main() {
     let tenant = planted.world.simulator.tenant();
     let at = |hour: i64| (begin() + SignedDuration::from_hours(hour)).to_string();
     let lines = planted.plans.iter().map(|(user, days)| {
-        let intervals = derive(days, asked()).intervals;
-        let windows: Vec<[String; 2]> = intervals.iter().map(|(from, to, _)| [at(*from), at(*to)]).collect();
+        let by_day = derive(days, asked()).intervals.into_iter().map(|(from, to, _)| (from, to));
+        let read = planted.ranges.get(user).into_iter().flatten().copied().chain(by_day);
+        let windows: Vec<[String; 2]> = read.map(|(from, to)| [at(from), at(to)]).collect();
         let upn = tenant.user(*user).map(|user| user.upn.clone());
         json!({"user_id": user.to_string(), "upn": upn, "read": windows}).to_string() + "\n"
     });

@@ -25,6 +25,10 @@ const SETTLE: i64 = 2;
 /// How many days who is away is still asked for.
 const LEAVER_DAYS: i64 = 2;
 
+/// Ranges that somebody asks for after the days, in hours since the beginning. Daily runs leave no time unread between two reads,
+/// because each goes on where coverage ends; nothing joins these to each other or to that.
+const RANGES: [(i64, i64); 2] = [(-960, -900), (-800, -720)];
+
 /// What Graph answers of a user on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Day {
@@ -143,6 +147,8 @@ pub struct Planted {
     pub world: World,
     /// What was planned of each user.
     pub plans: BTreeMap<UserId, Vec<Day>>,
+    /// The ranges that each user was asked for in besides, of those who were in any.
+    pub ranges: BTreeMap<UserId, Vec<(i64, i64)>>,
 }
 
 impl Planted {
@@ -180,7 +186,18 @@ impl Planted {
                 assert_eq!(report.run_id.to_string(), run_id(day));
             }
         }
-        Self { world, plans }
+        let mut ranges: BTreeMap<UserId, Vec<(i64, i64)>> = BTreeMap::new();
+        let read_today = plans.iter().filter(|(_, days)| outcome(days, DAYS - 1) == Day::Read).map(|(user, _)| *user);
+        let read_today: Vec<UserId> = read_today.collect();
+        for (range, share) in RANGES.into_iter().zip([2, 3]) {
+            let of_range: Vec<UserId> = read_today.iter().copied().step_by(share).collect();
+            let names: Vec<String> = of_range.iter().map(UserId::to_string).collect();
+            let (from, to) = (begin() + hours(range.0), begin() + hours(range.1));
+            let asked = serde_json::json!({"users": names, "from": from, "to": to});
+            assert!(world.run(&asked.to_string()).await.complete, "who was read today is read again");
+            of_range.into_iter().for_each(|user| ranges.entry(user).or_default().push(range));
+        }
+        Self { world, plans, ranges }
     }
 }
 

@@ -38,7 +38,7 @@ fn compare(user: UserId, days: &[Day], derived: &Derived, found: &Coverage) {
 
 #[tokio::test(start_paused = true)]
 async fn gaps_and_intervals_of_every_user_are_those_that_were_planted() {
-    let Planted { world, plans } = Planted::carried_out().await;
+    let Planted { world, plans, .. } = Planted::carried_out().await;
     world.verify();
 
     let asked = asked();
