@@ -12,6 +12,7 @@ mod matrix;
 mod origins;
 mod quota;
 mod regressions;
+mod retention;
 mod storage;
 mod upgrades;
 mod verbatim;
