@@ -373,9 +373,7 @@ impl Reading<'_> {
             return true;
         }
         match (known.coverage, self.coverage()) {
-            (Some(known), Some(after)) => {
-                after.from() != known.from() || after.to().duration_since(known.to()) >= STALE
-            }
+            (Some(known), Some(after)) => after.from() < known.from() || after.to().duration_since(known.to()) >= STALE,
             (known, after) => known != after,
         }
     }
