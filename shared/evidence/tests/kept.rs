@@ -1,5 +1,5 @@
-//! The archive in tests/archives/v1 is kept for ever: whatever reads archives of format 1 later must find in it what was found
-//! when it was made. How it was made stands beside it.
+//! The archives in tests/archives are kept for ever: whatever reads archives of format 1 later must find in each what was found
+//! when it was made. How they were made stands beside them.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::collections::BTreeSet;
@@ -13,13 +13,13 @@ fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/archives")
 }
 
-/// What was found when the archive was made.
-fn recorded() -> Value {
-    serde_json::from_str(&std::fs::read_to_string(kept().join("v1.json")).unwrap()).unwrap()
+/// What was found when the archive of this name was made.
+fn recorded(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(kept().join(format!("{name}.json"))).unwrap()).unwrap()
 }
 
 /// What is found today, asked in the same way.
-fn found(recorded: &Value) -> Value {
+fn found(name: &str, recorded: &Value) -> Value {
     let head = recorded["head"].as_object().unwrap();
     let request = Request {
         whom: Whom::All,
@@ -33,7 +33,7 @@ fn found(recorded: &Value) -> Value {
         location: String::new(),
         program: String::new(),
     };
-    serde_json::to_value(audit(&Folder::new(kept().join("v1")), &request).unwrap()).unwrap()
+    serde_json::to_value(audit(&Folder::new(kept().join(name)), &request).unwrap()).unwrap()
 }
 
 /// Where today's report says something else. A later version may say more: members that were not there are passed over.
@@ -56,10 +56,41 @@ fn differences(found: &Value, recorded: &Value, at: &str, list: &mut Vec<String>
 
 #[test]
 fn an_archive_of_an_older_version_says_what_it_said() {
-    let recorded = recorded();
-    let mut list = Vec::new();
-    differences(&found(&recorded), &recorded["report"], "report", &mut list);
-    assert_eq!(list, Vec::<String>::new());
+    for name in ["v1", "v1-late"] {
+        let recorded = recorded(name);
+        let mut list = Vec::new();
+        differences(&found(name, &recorded), &recorded["report"], name, &mut list);
+        assert_eq!(list, Vec::<String>::new());
+    }
+}
+
+/// The lines of all files of a run with this name.
+fn lines(source: &Folder, name: &str) -> Vec<Value> {
+    let keys = source.list("runs/").unwrap().into_iter().filter(|key| key.ends_with(name));
+    let texts = keys.map(|key| zstd::decode_all(&*source.read(&key).unwrap().unwrap()).unwrap());
+    let parse = |text: Vec<u8>| {
+        String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    texts.flat_map::<Vec<Value>, _>(parse).collect()
+}
+
+#[test]
+fn the_archive_of_late_things_holds_what_it_is_kept_for() {
+    let source = Folder::new(kept().join("v1-late"));
+    let report = &recorded("v1-late")["report"];
+    assert!(report["integrity"]["numbers"]["late_receipts"].as_u64().unwrap() > 0);
+    let leavers = lines(&source, "/roster.jsonl.zst").into_iter().filter(|line| line["why"] == "leaver");
+    let leavers: BTreeSet<String> = leavers.map(|line| line["user_id"].as_str().unwrap().to_owned()).collect();
+    assert!(!leavers.is_empty());
+    let gap = report["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|user| leavers.contains(user["person"]["user_id"].as_str().unwrap()));
+    assert!(gap.unwrap()["coverage"]["gaps"].to_string().contains("unavailable(no-licence)"));
+    let found_late = lines(&source, "/users.jsonl.zst").into_iter();
+    let found_late = found_late.filter(|line| line["run_id"].as_str().unwrap().ends_with("Z-lookback"));
+    assert!(found_late.map(|line| line["new"].as_u64().unwrap()).sum::<u64>() > 0);
 }
 
 #[test]
