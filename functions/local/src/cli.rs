@@ -290,6 +290,10 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
 
+    /// The work queue on AWS: the stack's output WorkQueueUrl.
+    #[arg(long, value_name = "URL")]
+    pub queue: Option<String>,
+
     /// The findings as JSON.
     #[arg(long)]
     pub json: bool,

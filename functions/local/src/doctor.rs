@@ -1,20 +1,35 @@
 //! The doctor: puts the questions of the crate of that name to the tenant and to where the archive lies.
 
+#[cfg(feature = "s3")]
+mod account;
 mod folder;
+#[cfg(feature = "s3")]
+mod trouble;
+#[cfg(not(feature = "s3"))]
+mod without_aws;
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use ::doctor::{Finding, Report, State, Tenant};
 use archive::Archive;
 use domain::{Chain, Clock, Env, OsRandom, Random, TenantId};
-use settings::{GraphSettings, Place as Surroundings, Rules};
+use settings::{Credential, GraphSettings, Place as Surroundings, Rules};
 
 use crate::cli::DoctorArgs;
 use crate::given::Given;
 use crate::location::{Location, Place};
 use crate::real::{self, RealError};
 use crate::screen::Screen;
+
+#[cfg(feature = "s3")]
+pub use account::Account;
+#[cfg(not(feature = "s3"))]
+pub use without_aws::Account;
+
+/// The finding about what lies in the archive's place.
+const ARCHIVE: &str = "archive";
 
 /// Exit code: nothing is to be fixed.
 const GOOD: u8 = 0;
@@ -24,8 +39,8 @@ const FINDINGS: u8 = 1;
 const COULD_NOT_RUN: u8 = 3;
 
 /// Examines and prints what was found; the exit code says whether something is to be fixed.
-pub async fn run(args: &DoctorArgs, env: &dyn Env, clock: &Arc<dyn Clock>, screen: &Screen) -> u8 {
-    let report = match examine(args, env, clock).await {
+pub async fn run(args: &DoctorArgs, env: &dyn Env, clock: &Arc<dyn Clock>, account: &Account, screen: &Screen) -> u8 {
+    let report = match examine(args, env, clock, account).await {
         Ok(report) => report,
         Err(error) => {
             crate::complain(screen, &error);
@@ -36,16 +51,34 @@ pub async fn run(args: &DoctorArgs, env: &dyn Env, clock: &Arc<dyn Clock>, scree
     if report.count(State::Fix) > 0 { FINDINGS } else { GOOD }
 }
 
-async fn examine(args: &DoctorArgs, env: &dyn Env, clock: &Arc<dyn Clock>) -> Result<Report, RealError> {
+async fn examine(
+    args: &DoctorArgs,
+    env: &dyn Env,
+    clock: &Arc<dyn Clock>,
+    account: &Account,
+) -> Result<Report, RealError> {
     let env = Given { env, tenant: args.tenant.as_deref(), client_id: args.client_id.as_deref() };
     let random: Arc<dyn Random> = Arc::new(OsRandom);
-    let mut findings = tenant(&env, clock, &random).await?;
-    findings.extend(place(args, &env, clock, &random).await);
+    let mut findings = tenant(&env, clock, &random, account).await?;
+    let tenant: Option<TenantId> = settings::from_env(&env, Surroundings::Local).ok();
+    findings.extend(match &args.archive {
+        Location::Folder(path) => folder(path, tenant, clock, &random).await,
+        Location::Bucket(address) => Box::pin(account.bucket(address, &env, tenant, (clock, &random))).await,
+    });
+    findings.extend(match &args.queue {
+        Some(url) => account.queue(url).await,
+        None => vec![Finding::not_checked("queue", "no --queue is given")],
+    });
     Ok(Report { findings })
 }
 
 /// What Entra and Graph say, asked as the program would ask them.
-async fn tenant(env: &dyn Env, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Result<Vec<Finding>, RealError> {
+async fn tenant(
+    env: &dyn Env,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+    account: &Account,
+) -> Result<Vec<Finding>, RealError> {
     const NOT_ASKED: &str = "Entra and Graph";
     let settings: Result<(GraphSettings, Rules), _> = settings::from_env(env, Surroundings::Local);
     let mut findings = ::doctor::configuration(settings.as_ref().err());
@@ -53,7 +86,7 @@ async fn tenant(env: &dyn Env, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>)
         findings.push(Finding::not_checked(NOT_ASKED, "the configuration is wrong"));
         return Ok(findings);
     };
-    let auth = match real::auth(&settings.credential) {
+    let auth = match account.auth(&settings.credential).await {
         Ok(auth) => auth,
         Err(error) => {
             findings.push(credential(&error));
@@ -62,6 +95,9 @@ async fn tenant(env: &dyn Env, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>)
         }
     };
     let connection = real::connect(&settings, auth, Arc::clone(clock), Arc::clone(random))?;
+    if matches!(settings.credential, Credential::Federated) {
+        findings.push(account.federation(connection.federation_audience).await);
+    }
     let asked = Tenant {
         id: settings.tenant_id,
         graph: &connection.graph,
@@ -77,30 +113,31 @@ async fn tenant(env: &dyn Env, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>)
 
 fn credential(error: &RealError) -> Finding {
     match error {
-        RealError::Credential(source) => ::doctor::credential(&format!("{error}; {source}")),
+        RealError::Credential(source) => ::doctor::credential(&format!("{error}; {}", Chain(source))),
         _ => ::doctor::credential(&error.to_string()),
     }
 }
 
-/// What is to be said of where the archive lies.
-async fn place(args: &DoctorArgs, env: &dyn Env, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Vec<Finding> {
-    const NAME: &str = "archive";
-    let place = match Place::open(&args.archive, env).await {
-        Ok(place) => place,
-        Err(error) => return vec![unusable(NAME, &error)],
+/// What is to be said of the folder in which the archive lies.
+async fn folder(
+    path: &Path,
+    tenant: Option<TenantId>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Vec<Finding> {
+    let stores = match Place::folder(path) {
+        Ok(place) => place.stores,
+        Err(error) => return vec![unusable(ARCHIVE, &error)],
     };
-    let mut findings = Vec::new();
-    if let Location::Folder(path) = &place.location {
-        findings.push(folder::writable(path));
-    }
-    match settings::from_env::<TenantId>(env, Surroundings::Local) {
-        Ok(tenant) => {
-            let opened = Archive::open(place.stores.clone(), tenant, Arc::clone(clock), Arc::clone(random)).await;
-            findings.push(::doctor::archive(&opened));
-        }
-        Err(_) => findings.push(Finding::not_checked(NAME, "which tenant's it should be is not known")),
-    }
-    findings
+    let archive = match tenant {
+        Some(tenant) => ::doctor::archive(&Archive::open(stores, tenant, Arc::clone(clock), Arc::clone(random)).await),
+        None => unknown_tenant(),
+    };
+    vec![folder::writable(path), archive]
+}
+
+fn unknown_tenant() -> Finding {
+    Finding::not_checked(ARCHIVE, "which tenant's it should be is not known")
 }
 
 /// A place that is none. What to do stands in the error, behind a semicolon or a colon.

@@ -61,7 +61,8 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
         Some(Command::Audit(args)) => ExitCode::from(audit::run(&args, env, &SystemClock, &screen).await),
         Some(Command::Doctor(args)) => {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            ExitCode::from(Box::pin(doctor::run(&args, env, &clock, &screen)).await)
+            let account = doctor::Account::default();
+            ExitCode::from(Box::pin(doctor::run(&args, env, &clock, &account, &screen)).await)
         }
         Some(Command::Transcript(args)) => ExitCode::from(audit::transcript(&args, env, &SystemClock, &screen).await),
     }

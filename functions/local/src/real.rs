@@ -54,6 +54,8 @@ pub struct Connection {
     pub login_origin: Origin,
     /// Where it asks for all else.
     pub graph_origin: Origin,
+    /// Whom a token of AWS has to be for.
+    pub federation_audience: &'static str,
 }
 
 /// The connection of these settings. Asks nothing yet.
@@ -66,10 +68,11 @@ pub fn connect(
     // This process is the only worker, whatever the variable for their number says.
     let config = wiring::graph_config(settings, settings.pace.requests_per_second).map_err(RealError::Origin)?;
     let (login_origin, graph_origin) = (config.login_origin(), config.graph_origin());
+    let federation_audience = config.cloud.federation_audience();
     let transport = HttpTransport::new(&wiring::user_agent()).map_err(RealError::Transport)?;
     let transport: Arc<dyn Transport> = Arc::new(transport);
     let graph = GraphClient::new(config, auth, Arc::clone(&transport), clock, random).map_err(RealError::Client)?;
-    Ok(Connection { graph, transport, login_origin, graph_origin })
+    Ok(Connection { graph, transport, login_origin, graph_origin, federation_audience })
 }
 
 /// The tenant that the environment names, with its archive in this place. Asks nothing yet.

@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 
 use crate::location::{Location, Place, PlaceError};
 
-async fn clients() -> Result<Clients, NoRegion> {
+/// The clients of this process.
+pub async fn clients() -> Result<Clients, NoRegion> {
     Box::pin(Clients::load(Arc::new(SystemClock), Arc::new(OsRandom))).await
 }
 

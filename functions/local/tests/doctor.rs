@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use copilot_archive::doctor::Account;
 use domain::{Clock, Env, GroupId, MapEnv, ScaledClock, SystemClock, TenantId, UserId};
 use graph_simulator::{
     CHAT_PLAN, Fault, GROUPS_ROLE, Group, INTERACTIONS_ROLE, LICENCES_ROLE, RequestKind, Rule, Server, Simulator,
@@ -77,7 +78,7 @@ impl Bed {
         let server = self.served().await;
         let origins = ["GRAPH_BASE_URL", "GRAPH_LOGIN_URL"].into_iter().filter(|name| self.env.var(name).is_none());
         let env = origins.fold(self.env.clone(), |env, name| env.with(name, server.origin()));
-        let found = examined(&["--archive", archive], &env).await;
+        let found = examined(&["--archive", archive], &env, &Account::default()).await;
         for told in self.not_to_be_told() {
             assert!(!found.text.contains(&told), "{told} in {}", found.text);
         }
@@ -395,7 +396,7 @@ async fn a_folder_that_is_none_or_that_nothing_can_be_written_into_is_named() {
 async fn a_bucket_and_a_credential_of_aws_need_a_build_that_knows_them() {
     let bed = Bed::new();
     let found = bed.examine_at("s3://acme-archive").await;
-    found.expect(&[("archive", "-> build it with: cargo build --package copilot-archive --features s3")]);
+    found.expect(&[("bucket", "-> build it with: cargo build --package copilot-archive --features s3")]);
     let mut bed = Bed::new();
     bed.set("GRAPH_CREDENTIAL", "federated");
     bed.expect(&[("credential", "set GRAPH_CLIENT_SECRET or GRAPH_CERTIFICATE_FILE")]).await;

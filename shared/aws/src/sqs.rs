@@ -144,6 +144,33 @@ impl SqsQueue {
     }
 }
 
+impl SqsQueue {
+    /// The URL of the queue that messages go to which fail too often; `None` if there is none. It lies in the same region
+    /// and account, so only the name differs.
+    pub async fn dead_letter_queue(&self) -> Result<Option<String>, QueueError> {
+        let arn = self.repeats.until_certain(|| self.dead_letter_arn()).await;
+        let arn = arn.map_err(|error| failure("read its redrive policy", error))?;
+        Ok(arn.and_then(|arn| {
+            let (name, (place, _)) = (arn.rsplit(':').next()?, self.url.rsplit_once('/')?);
+            Some(format!("{place}/{name}"))
+        }))
+    }
+
+    async fn dead_letter_arn(&self) -> Result<Option<String>, CallError> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Redrive {
+            dead_letter_target_arn: String,
+        }
+        let name = QueueAttributeName::RedrivePolicy;
+        let get = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
+        let attributes = get.send().await.map_err(CallError::of)?.attributes.unwrap_or_default();
+        let Some(policy) = attributes.get(&name) else { return Ok(None) };
+        let policy: Redrive = serde_json::from_str(policy).map_err(|_| CallError::incomplete())?;
+        Ok(Some(policy.dead_letter_target_arn))
+    }
+}
+
 /// The entries that the answer does not name as taken.
 fn not_taken<'a>(
     count: usize,

@@ -6,16 +6,22 @@
 //! traits. A finding holds no content, no token, no secret and no name.
 
 mod archive_place;
+mod bucket;
 mod configuration;
 mod directory;
+mod federation;
 mod finding;
 mod groups;
 mod interactions;
 mod origins;
+mod queue;
 mod tenant;
 mod token;
 
 pub use archive_place::archive;
+pub use bucket::{Attempt, Bucket, Trouble, Versioning, bucket};
 pub use configuration::{configuration, credential};
+pub use federation::federation;
 pub use finding::{Finding, Report, State};
+pub use queue::{WorkQueue, queue};
 pub use tenant::{Tenant, tenant};

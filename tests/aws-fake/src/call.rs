@@ -35,6 +35,7 @@ impl Call {
     pub fn iam_action(&self) -> String {
         let (service, action) = match (self.service, self.action.as_str()) {
             (Service::S3, "ListObjectsV2") => ("s3", "ListBucket"),
+            (Service::S3, "GetObjectLockConfiguration") => ("s3", "GetBucketObjectLockConfiguration"),
             (Service::S3, action) => ("s3", action),
             // SQS has one permission for an operation and its batch.
             (Service::Sqs, action) => ("sqs", action.strip_suffix("Batch").unwrap_or(action)),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::call::{Call, Service};
 use crate::fault::{Effect, Fault, Plan};
-use crate::keeping::{Lock, Versioning};
+use crate::keeping::{Lock, Policy, Versioning};
 use crate::request::{Refusal, Reply, Request};
 use crate::s3::{self, S3, Version};
 use crate::secrets::{self, Secrets};
@@ -76,6 +76,16 @@ impl AwsFake {
     /// Says whether a bucket keeps versions.
     pub fn set_versioning(&self, bucket: &str, versioning: Versioning) {
         self.s3().set_versioning(bucket, versioning);
+    }
+
+    /// Gives a bucket this policy; without one it refuses nothing.
+    pub fn set_policy(&self, bucket: &str, policy: Policy) {
+        self.s3().set_policy(bucket, policy);
+    }
+
+    /// Gives a bucket a default retention.
+    pub fn set_default_lock(&self, bucket: &str, mode: &'static str, days: u32) {
+        self.s3().set_default_lock(bucket, mode, days);
     }
 
     /// Locks an object.

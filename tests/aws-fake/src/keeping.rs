@@ -26,10 +26,20 @@ pub struct Lock {
     pub legal_hold: bool,
 }
 
+/// What a bucket's policy refuses to everybody: the two promises that an archive's bucket keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Every put that does not say "only if this key is free".
+    pub put_once: bool,
+    /// Every delete.
+    pub delete_nothing: bool,
+}
+
 /// What is asked of a bucket's or an object's keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keeping {
     Versioning,
+    DefaultLock,
     Versions,
     Retention,
     LegalHold,
@@ -40,6 +50,7 @@ impl Keeping {
     pub(crate) const fn action(self) -> &'static str {
         match self {
             Self::Versioning => "GetBucketVersioning",
+            Self::DefaultLock => "GetObjectLockConfiguration",
             Self::Versions => "ListObjectVersions",
             Self::Retention => "GetObjectRetention",
             Self::LegalHold => "GetObjectLegalHold",
@@ -58,6 +69,19 @@ impl S3 {
                 Versioning::Enabled => "<Status>Enabled</Status>",
             };
             return Ok(Reply::xml(200, &format!("<VersioningConfiguration>{status}</VersioningConfiguration>")));
+        }
+        if asked == Keeping::DefaultLock {
+            let Some((mode, days)) = bucket.default_lock else {
+                let code = "ObjectLockConfigurationNotFoundError";
+                return Err(Refusal::new(404, code, "Object Lock configuration does not exist for this bucket"));
+            };
+            return Ok(Reply::xml(
+                200,
+                &format!(
+                    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+                     <Mode>{mode}</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+                ),
+            ));
         }
         if asked == Keeping::Versions {
             return self.list_versions(name, request);

@@ -21,7 +21,7 @@ pub use call::{Call, Service};
 pub use clock::SteppingClock;
 pub use fake::AwsFake;
 pub use fault::{Effect, Fault, Landing};
-pub use keeping::{Lock, Versioning};
+pub use keeping::{Lock, Policy, Versioning};
 pub use s3::{PutCondition, Version};
 pub use server::Server;
 pub use sts::{ISSUER_PUBLIC_KEY, Identity};

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::fault::Landing;
-use crate::keeping::{Keeping, Lock, Versioning};
+use crate::keeping::{Keeping, Lock, Policy, Versioning};
 use crate::request::{Refusal, Reply, Request, base64, escape, hex, md5_hex};
 
 /// Keys of a page of a listing, as with S3.
@@ -53,6 +53,8 @@ pub(crate) struct S3 {
 pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, History>,
     pub(crate) versioning: Versioning,
+    pub(crate) policy: Policy,
+    pub(crate) default_lock: Option<(&'static str, u32)>,
 }
 
 /// Every version of a key, oldest first. After a removal there is no current one.
@@ -69,7 +71,7 @@ struct Late {
     landing: Landing,
 }
 
-/// A put that is whole and right, whatever its condition says.
+/// A put, whatever its condition says.
 #[derive(Debug, Clone)]
 pub(crate) struct Put {
     bucket: String,
@@ -77,6 +79,8 @@ pub(crate) struct Put {
     bytes: Bytes,
     sha256: Option<String>,
     condition: PutCondition,
+    /// What is wrong with it. S3 looks at it after the rights.
+    flaw: Option<Refusal>,
 }
 
 /// What a request asks of S3.
@@ -85,6 +89,7 @@ pub(crate) enum Asked {
     CreateBucket(String),
     Put(Put),
     Get { bucket: String, key: String },
+    Delete { bucket: String, key: String, etag: Option<String> },
     List { bucket: String, prefix: String },
     Keeping { asked: Keeping, bucket: String, key: String },
     Unknown(Refusal),
@@ -98,9 +103,13 @@ impl Asked {
         let asked = |name: &str| request.parameter(name).is_some();
         match (&request.method, key.is_empty()) {
             (&Method::PUT, true) => Self::CreateBucket(bucket),
-            (&Method::PUT, false) => Put::read(request, bucket, key).map_or_else(Self::Unknown, Self::Put),
+            (&Method::PUT, false) => Self::Put(Put::read(request, bucket, key)),
+            (&Method::DELETE, false) => {
+                Self::Delete { bucket, key, etag: request.header("if-match").map(str::to_owned) }
+            }
             (&Method::HEAD, false) => Self::Keeping { asked: Keeping::Head, bucket, key },
             (&Method::GET, true) if asked("versioning") => Self::Keeping { asked: Keeping::Versioning, bucket, key },
+            (&Method::GET, true) if asked("object-lock") => Self::Keeping { asked: Keeping::DefaultLock, bucket, key },
             (&Method::GET, true) if asked("versions") => Self::Keeping { asked: Keeping::Versions, bucket, key },
             (&Method::GET, false) if asked("retention") => Self::Keeping { asked: Keeping::Retention, bucket, key },
             (&Method::GET, false) if asked("legal-hold") => Self::Keeping { asked: Keeping::LegalHold, bucket, key },
@@ -117,6 +126,7 @@ impl Asked {
             Self::CreateBucket(_) => "CreateBucket",
             Self::Put(_) => "PutObject",
             Self::Get { .. } => "GetObject",
+            Self::Delete { .. } => "DeleteObject",
             Self::List { .. } => "ListObjectsV2",
             Self::Keeping { asked, .. } => asked.action(),
             Self::Unknown(_) => "Unknown",
@@ -127,7 +137,9 @@ impl Asked {
         match self {
             Self::CreateBucket(bucket) => bucket.clone(),
             Self::Put(put) => format!("{}/{}", put.bucket, put.key),
-            Self::Get { bucket, key } | Self::Keeping { bucket, key, .. } => format!("{bucket}/{key}"),
+            Self::Get { bucket, key } | Self::Delete { bucket, key, .. } | Self::Keeping { bucket, key, .. } => {
+                format!("{bucket}/{key}")
+            }
             Self::List { bucket, prefix } => format!("{bucket}/{prefix}"),
             Self::Unknown(_) => String::new(),
         }
@@ -135,30 +147,35 @@ impl Asked {
 }
 
 impl Put {
-    fn read(request: &Request, bucket: String, key: String) -> Result<Self, Refusal> {
+    fn read(request: &Request, bucket: String, key: String) -> Self {
         let bytes = request.body.clone();
-        let digest = Sha256::digest(&bytes);
-        match request.header("x-amz-content-sha256") {
-            Some(chunked) if chunked.starts_with("STREAMING") => {
-                return Err(Refusal::new(501, "NotImplemented", "bodies in chunks are not read"));
-            }
-            Some(sent) if sent != "UNSIGNED-PAYLOAD" && sent != hex(&digest) => {
-                return Err(Refusal::new(400, "XAmzContentSHA256Mismatch", "the signed hash is not the content's"));
-            }
-            _ => {}
-        }
         let sha256 = request.header("x-amz-checksum-sha256").map(str::to_owned);
-        if sha256.as_ref().is_some_and(|sent| *sent != base64(&digest)) {
-            return Err(Refusal::new(400, "BadDigest", "the SHA256 you specified did not match the content's"));
-        }
-        let condition = match (request.header("if-none-match"), request.header("if-match")) {
-            (None, None) => PutCondition::None,
-            (Some("*"), None) => PutCondition::Absent,
-            (None, Some(etag)) => PutCondition::Version(etag.to_owned()),
-            _ => return Err(Refusal::new(501, "NotImplemented", "such a condition is not supported")),
+        let (condition, unsupported) = match (request.header("if-none-match"), request.header("if-match")) {
+            (None, None) => (PutCondition::None, false),
+            (Some("*"), None) => (PutCondition::Absent, false),
+            (None, Some(etag)) => (PutCondition::Version(etag.to_owned()), false),
+            _ => (PutCondition::None, true),
         };
-        Ok(Self { bucket, key, bytes, sha256, condition })
+        let unsupported = unsupported.then(|| Refusal::new(501, "NotImplemented", "such a condition is not supported"));
+        let flaw = wrong_content(request, sha256.as_deref()).or(unsupported);
+        Self { bucket, key, bytes, sha256, condition, flaw }
     }
+}
+
+/// What is wrong with a body, compared with what its headers say of it.
+fn wrong_content(request: &Request, sha256: Option<&str>) -> Option<Refusal> {
+    let digest = Sha256::digest(&request.body);
+    match request.header("x-amz-content-sha256") {
+        Some(chunked) if chunked.starts_with("STREAMING") => {
+            return Some(Refusal::new(501, "NotImplemented", "bodies in chunks are not read"));
+        }
+        Some(sent) if sent != "UNSIGNED-PAYLOAD" && sent != hex(&digest) => {
+            return Some(Refusal::new(400, "XAmzContentSHA256Mismatch", "the signed hash is not the content's"));
+        }
+        _ => {}
+    }
+    let differs = sha256.is_some_and(|sent| sent != base64(&digest));
+    differs.then(|| Refusal::new(400, "BadDigest", "the SHA256 you specified did not match the content's"))
 }
 
 impl Default for S3 {
@@ -197,6 +214,14 @@ impl S3 {
         self.buckets.entry(bucket.to_owned()).or_default().versioning = versioning;
     }
 
+    pub(crate) fn set_policy(&mut self, bucket: &str, policy: Policy) {
+        self.buckets.entry(bucket.to_owned()).or_default().policy = policy;
+    }
+
+    pub(crate) fn set_default_lock(&mut self, bucket: &str, mode: &'static str, days: u32) {
+        self.buckets.entry(bucket.to_owned()).or_default().default_lock = Some((mode, days));
+    }
+
     pub(crate) fn set_lock(&mut self, bucket: &str, key: &str, lock: Lock) {
         let bucket = self.buckets.entry(bucket.to_owned()).or_default();
         bucket.objects.entry(key.to_owned()).or_default().lock = lock;
@@ -206,7 +231,7 @@ impl S3 {
     pub(crate) fn overwrite(&mut self, bucket: &str, key: &str, bytes: Bytes, now: Timestamp) {
         self.create_bucket(bucket);
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        let put = Put { bucket, key, bytes, sha256: None, condition: PutCondition::None };
+        let put = Put { bucket, key, bytes, sha256: None, condition: PutCondition::None, flaw: None };
         // Without a condition and with its bucket there is nothing to refuse.
         let _ = self.put(put, now);
     }
@@ -243,10 +268,15 @@ impl S3 {
                 Ok(Reply::new(200, "application/xml", ""))
             }
             Asked::Put(put) => {
+                let policy = bucket(&self.buckets, &put.bucket)?.policy;
+                if policy.put_once && put.condition != PutCondition::Absent {
+                    return Err(denied_by_policy());
+                }
                 let etag = self.put(put, now)?;
                 Ok(Reply::new(200, "application/xml", "").header("etag", etag))
             }
             Asked::Get { bucket, key } => self.get(&bucket, &key, request),
+            Asked::Delete { bucket, key, etag } => self.delete(&bucket, &key, etag.as_deref()),
             Asked::List { bucket, prefix } => self.list(&bucket, &prefix, request),
             Asked::Keeping { asked, bucket, key } => self.keeping(asked, &bucket, &key, request),
             Asked::Unknown(refusal) => Err(refusal),
@@ -255,6 +285,9 @@ impl S3 {
 
     fn put(&mut self, put: Put, now: Timestamp) -> Result<String, Refusal> {
         let objects = &mut bucket_mut(&mut self.buckets, &put.bucket)?.objects;
+        if let Some(flaw) = put.flaw {
+            return Err(flaw);
+        }
         let current = objects.get(&put.key).and_then(History::current);
         match (&put.condition, current) {
             (PutCondition::Absent, Some(_)) => return Err(not_met()),
@@ -268,6 +301,21 @@ impl S3 {
         history.versions.push(Version { bytes, etag: etag.clone(), sha256, condition, at: now });
         history.removed = false;
         Ok(etag)
+    }
+
+    fn delete(&mut self, name: &str, key: &str, etag: Option<&str>) -> Result<Reply, Refusal> {
+        let bucket = bucket_mut(&mut self.buckets, name)?;
+        if bucket.policy.delete_nothing {
+            return Err(denied_by_policy());
+        }
+        let current = bucket.objects.get(key).and_then(History::current);
+        match (etag, current) {
+            (Some(_), None) => return Err(no_such_key()),
+            (Some(etag), Some(current)) if etag != current.etag => return Err(not_met()),
+            _ => {}
+        }
+        bucket.objects.entry(key.to_owned()).or_default().removed = true;
+        Ok(Reply::new(204, "application/xml", ""))
     }
 
     fn get(&self, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
@@ -358,6 +406,10 @@ pub(crate) fn no_such_key() -> Refusal {
 
 fn not_met() -> Refusal {
     Refusal::new(412, "PreconditionFailed", "at least one of the conditions you specified did not hold")
+}
+
+fn denied_by_policy() -> Refusal {
+    Refusal::new(403, "AccessDenied", "not authorized to perform this with an explicit deny in a resource-based policy")
 }
 
 fn bad_token() -> Refusal {

@@ -203,12 +203,20 @@ impl FakeQueue {
 
     async fn attributes(&self) -> Result<Value, Refusal> {
         let depth = self.messages.depth().await.map_err(internal)?;
-        Ok(json!({ "Attributes": {
+        let mut attributes = json!({
             "ApproximateNumberOfMessages": depth.visible.to_string(),
             "ApproximateNumberOfMessagesNotVisible": depth.in_flight.to_string(),
             "ApproximateNumberOfMessagesDelayed": depth.delayed.to_string(),
-            "QueueArn": format!("arn:aws:sqs:eu-central-1:000000000000:{}", self.name),
-        }}))
+            "QueueArn": self.arn(),
+        });
+        if let Some(dead) = &self.dead {
+            attributes["RedrivePolicy"] = json!({ "deadLetterTargetArn": dead.arn() }).to_string().into();
+        }
+        Ok(json!({ "Attributes": attributes }))
+    }
+
+    fn arn(&self) -> String {
+        format!("arn:aws:sqs:eu-central-1:000000000000:{}", self.name)
     }
 
     async fn release(&self, handles: Vec<String>, after: Duration) -> Result<(), Refusal> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use copilot_archive::cli::{Cli, Command};
-use copilot_archive::doctor;
+use copilot_archive::doctor::{self, Account};
 use copilot_archive::screen::Screen;
 use domain::{Clock, MapEnv, SystemClock};
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub(crate) struct Examined {
 }
 
 /// Examines with these options and variables.
-pub(crate) async fn examined(options: &[&str], env: &MapEnv) -> Examined {
+pub(crate) async fn examined(options: &[&str], env: &MapEnv, account: &Account) -> Examined {
     let words = ["copilot-archive", "doctor", "--json"].iter().chain(options);
     let Some(Command::Doctor(args)) = Cli::try_parse_from(words).unwrap().command else {
         unreachable!("the words say doctor")
@@ -42,7 +42,7 @@ pub(crate) async fn examined(options: &[&str], env: &MapEnv) -> Examined {
     let written = Written::default();
     let screen = Screen::to(Box::new(written.clone()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let code = Box::pin(doctor::run(&args, env, &clock, &screen)).await;
+    let code = Box::pin(doctor::run(&args, env, &clock, account, &screen)).await;
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     let report: Value = serde_json::from_str(&text).unwrap();
     let findings = report["findings"].as_array().unwrap().clone();
@@ -65,15 +65,21 @@ impl Examined {
         found.unwrap_or_else(|| panic!("{name} in {}", self.text))["says"].as_str().unwrap()
     }
 
+    /// What is to be fixed, each with what is said of it and its fix.
+    pub(crate) fn fixes(&self) -> Vec<(&str, String)> {
+        let text = |finding: &Value, member: &str| finding[member].as_str().unwrap().to_owned();
+        let told = |finding: &Value| format!("{} -> {}", text(finding, "says"), text(finding, "fix"));
+        self.in_state("fix").into_iter().map(|found| (found["name"].as_str().unwrap(), told(found))).collect()
+    }
+
     /// That these and no other things are to be fixed, each with these words in what is said of it and its fix.
     #[track_caller]
     pub(crate) fn expect(&self, fixes: &[(&str, &str)]) {
-        let found = self.in_state("fix");
-        let names: Vec<&str> = found.iter().map(|finding| finding["name"].as_str().unwrap()).collect();
+        let found = self.fixes();
+        let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
         let expected: Vec<&str> = fixes.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, expected, "{}", self.text);
-        for (finding, (_, words)) in found.iter().zip(fixes) {
-            let told = format!("{} -> {}", finding["says"].as_str().unwrap(), finding["fix"].as_str().unwrap());
+        for ((_, told), (_, words)) in found.iter().zip(fixes) {
             assert!(told.contains(words), "{words:?} in {told}");
         }
         assert_eq!(self.code, u8::from(!fixes.is_empty()));
