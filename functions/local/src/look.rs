@@ -289,7 +289,7 @@ impl<'a> Look<'a> {
             segments: segments.len() as u64,
             lines: segments.values().sum(),
             bytes: segments.keys().map(|key| self.world.place.location.size(key)).sum(),
-            history_start: self.world.rules.history_start,
+            history_start: self.world.rules.history_begins(report.started_at),
             timed,
             unread: unread(&lines),
             history_seconds: history_seconds(&lines),

@@ -44,10 +44,10 @@ pub fn write_bag(
     for key in &held {
         folder.write(&segment_path(key), &read(source, key)?)?;
     }
-    let expires = report.integrity.expired.is_some();
-    let head = write_runs(source, &case, expires, &mut folder)?;
+    let some_expired = report.integrity.expired.as_ref().is_some_and(|expired| expired.runs > 0);
+    let head = write_runs(source, &case, some_expired, &mut folder)?;
     let place = example.as_ref().map(|origin| segment_path(&origin.segment));
-    let page = verify::page(&case, &head, example.as_ref().zip(place.as_deref()));
+    let page = verify::page(&case, &head, example.as_ref().zip(place.as_deref()), some_expired);
     folder.write("data/HOW-TO-VERIFY.txt", page.as_bytes())?;
     let summary = finished(case.summary, &folder);
     write_tags(&case, &head, contact, &mut folder)?;
@@ -74,8 +74,13 @@ struct OfUser {
 
 /// The ledger, and of each closed run the report and the person's lines. Returns the ledger's head as people note it.
 ///
-/// Where runs expire, those of which either is gone are left out: the audit says whether that is damage.
-fn write_runs(source: &dyn Source, case: &Case, expires: bool, folder: &mut Folder) -> Result<String, HandoverError> {
+/// Where some runs have expired, those of which either is gone are left out: the audit says whether that is damage.
+fn write_runs(
+    source: &dyn Source,
+    case: &Case,
+    some_expired: bool,
+    folder: &mut Folder,
+) -> Result<String, HandoverError> {
     let mut head = "none: no run is closed".to_owned();
     for closing in evidence::ledger(source, &case.tenant_id)? {
         let entry = read(source, &closing.key)?;
@@ -85,7 +90,7 @@ fn write_runs(source: &dyn Source, case: &Case, expires: bool, folder: &mut Fold
         head = format!("{number}:{hash}");
         let run = format!("runs/{}", closing.run_id);
         let (report, users) = (format!("{run}/report.json"), format!("{run}/users.jsonl.zst"));
-        if expires && (source.read(&report)?.is_none() || source.read(&users)?.is_none()) {
+        if some_expired && (source.read(&report)?.is_none() || source.read(&users)?.is_none()) {
             continue;
         }
         folder.write(&format!("data/{run}/report.json"), &read(source, &report)?)?;

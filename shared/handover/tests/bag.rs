@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use evidence::Memory;
+use evidence::audit::Request;
+use evidence::{Answer, AuditReport, Memory, audit};
 use handover::{HandoverError, Summary, write_bag};
 use support::*;
 
@@ -20,9 +21,12 @@ struct Bag {
 
 impl Bag {
     fn of(memory: &Memory) -> Self {
+        Self::with(memory, &audit_of(memory, &["Adele Vance"]))
+    }
+
+    fn with(memory: &Memory, report: &AuditReport) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let report = audit_of(memory, &["Adele Vance"]);
-        let summary = write_bag(memory, &report, Some("Records Office\nforged: x"), &place.path().join("bag")).unwrap();
+        let summary = write_bag(memory, report, Some("Records Office\nforged: x"), &place.path().join("bag")).unwrap();
         Self { place, summary }
     }
 
@@ -160,6 +164,25 @@ fn a_bag_without_records_verifies_too() {
 }
 
 /// Makes the manifests anew, as somebody would who wants a change not to be seen.
+#[test]
+fn what_has_expired_is_left_out_of_a_bag_that_verifies() {
+    let mut memory = archive(&sample());
+    let (first, second) = ("20261123T030000Z", "20261124T030000Z");
+    let old = |key: &str| key.contains(first) || (key.contains("segment-000001") && key.contains("2026-11"));
+    memory.objects.retain(|key, _| !old(key));
+    // Midnight between the two runs.
+    let read_at = "2026-12-11T00:00:00Z".parse().unwrap();
+    let request = Request { retention_days: Some(17), read_at, ..request(&["Adele Vance"], "./archive") };
+    let report = audit(&memory, &request).unwrap();
+    assert_ne!(report.answer, Answer::IntegrityFailure, "{}", report.text());
+    let bag = Bag::with(&memory, &report);
+    assert_eq!(bag.good(), Bag::of(&archive(&sample())).good());
+    let reports = bag.files().into_iter().filter(|path| path.ends_with("report.json")).collect::<Vec<_>>();
+    assert_eq!(reports, [format!("data/runs/{second}/report.json")]);
+    assert_eq!(bag.files().iter().filter(|path| path.contains("/ledger/")).count(), 2, "the ledger stays");
+    assert!(bag.read("data/audit.txt").contains("expired by policy"));
+}
+
 fn reseal(bag: &Bag) {
     bag.shell("find data -type f -exec sha256sum {} + > manifest-sha256.txt; sha256sum bagit.txt bag-info.txt manifest-sha256.txt > tagmanifest-sha256.txt");
 }

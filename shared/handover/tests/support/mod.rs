@@ -77,7 +77,11 @@ pub(crate) fn audit_of(memory: &Memory, who: &[&str]) -> AuditReport {
 }
 
 pub(crate) fn audit_named(memory: &Memory, who: &[&str], location: &str) -> AuditReport {
-    let request = Request {
+    audit(memory, &request(who, location)).unwrap()
+}
+
+pub(crate) fn request(who: &[&str], location: &str) -> Request {
+    Request {
         whom: Whom::Named(who.iter().map(|name| (*name).to_owned()).collect()),
         from: Some(FROM.parse().unwrap()),
         to: Some(TO.parse().unwrap()),
@@ -88,8 +92,7 @@ pub(crate) fn audit_named(memory: &Memory, who: &[&str], location: &str) -> Audi
         read_at: "2026-11-24T10:02:00Z".parse().unwrap(),
         location: location.to_owned(),
         program: "copilot-archive 0.1.0".to_owned(),
-    };
-    audit(memory, &request).unwrap()
+    }
 }
 
 pub(crate) fn prompt(at: &str, session: &str, id: &str, text: &str) -> Value {
