@@ -24,6 +24,11 @@ impl Retention {
         SignedDuration::from_hours(i64::from(self.days) * 24)
     }
 
+    /// Whether objects of this key expire at all.
+    pub(crate) fn covers(key: &str) -> bool {
+        ["interactions/", "quarantine/", "runs/"].iter().any(|prefix| key.starts_with(prefix))
+    }
+
     /// Whether a run is past: it began before what is kept, so whatever it put may have expired, in any order. When it began
     /// its `run.json` or its report says; once both are gone, its ledger entry says when it was closed.
     pub(crate) fn is_past(self, began: Option<Timestamp>, entry: Option<&LedgerEntry>) -> bool {

@@ -6,7 +6,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use evidence::{Code, Expectation, Keeping, Lock, Memory, Source, SourceError, Verdict, Version, Versioning, verify};
+use evidence::{
+    Code, Expectation, Keeping, Lock, Memory, Retention, Source, SourceError, Verdict, Version, Versioning, verify,
+};
 use serde_json::json;
 use support::*;
 
@@ -447,6 +449,32 @@ fn a_delete_marker() {
     assert_eq!(broken(&found), [Code::DeleteMarker].into());
     let sentence = found.integrity().next().unwrap().to_string();
     assert!(sentence.starts_with(&format!("delete-marker {gone}: has 1 delete markers")), "{sentence}");
+}
+
+#[test]
+fn the_delete_marker_of_an_expired_object_is_judged_by_who_names_it() {
+    // So many days after which the first run of the sample is past, and the second is not.
+    let retention = Some(Retention { days: 17, read_at: "2026-12-11T00:00:00Z".parse().unwrap() });
+    let found = |key: &str, there: bool, retention: Option<Retention>| {
+        let mut store = versioned(&[(key, true)]);
+        if !there {
+            store.memory.objects.remove(key);
+            // The version below stays for a day.
+            store.more.push(Version { key: key.to_owned(), is_delete_marker: false });
+        }
+        broken(&verify(&store, &Expectation { retention, ..Expectation::default() }).unwrap())
+    };
+    for old in [segment_key(ADELE, "2026-11", 1), first_receipt(), users_key(DAY_1)] {
+        assert_eq!(found(&old, false, retention), [].into(), "{old}");
+        assert!(found(&old, false, None).contains(&Code::DeleteMarker), "{old}: nothing expires");
+        assert_eq!(found(&old, true, retention), [Code::DeleteMarker].into(), "{old}: it was put back");
+    }
+    for young in [segment_key(ADELE, "2026-11", 2), users_key(DAY_2)] {
+        assert!(!found(&young, false, retention).is_empty(), "{young}");
+    }
+    for never in ["archive.json", &ledger_key(9)] {
+        assert!(found(never, false, retention).contains(&Code::DeleteMarker), "{never}");
+    }
 }
 
 #[test]

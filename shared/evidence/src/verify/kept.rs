@@ -1,7 +1,7 @@
 //! What the store itself says of an archive, where it can be asked: that nothing was replaced or deleted, and until when
 //! nothing can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::{Check, Inventory};
 use crate::finding::{Code, Verdict};
 use crate::keeping::{Keeping, Lock, Versioning};
 use crate::layout::ARCHIVE;
+use crate::retention::Retention;
 use crate::source::SourceError;
 
 /// How many objects' locks are asked for at once: some seconds' worth of requests, and little memory.
@@ -79,7 +80,13 @@ impl Check<'_> {
         };
         // Where none were ever kept, a listing of them would look as if nothing had been replaced.
         if versioning != Some(Versioning::Never) {
-            kept.versions = versions(keeping, &mut self.found.verdict)?;
+            let there: HashSet<String> = match self.expectation.retention {
+                Some(_) => self.inventory.hashed(|_| true).collect(),
+                None => HashSet::new(),
+            };
+            let expires = self.expectation.retention.is_some();
+            let may_have_expired = |key: &str| expires && Retention::covers(key) && !there.contains(key);
+            kept.versions = versions(keeping, may_have_expired, &mut self.found.verdict)?;
         }
         let mut locks = Locks::default();
         let keys: Vec<String> = self.inventory.hashed(|user| self.expectation.wants(user)).collect();
@@ -96,8 +103,13 @@ impl Check<'_> {
     }
 }
 
-/// Everything outside `state/` is put once, so each key has one version and no delete marker.
-fn versions(keeping: &dyn Keeping, verdict: &mut Verdict) -> Result<Option<Versions>, SourceError> {
+/// Everything outside `state/` is put once, so each key has one version and no delete marker. Expiry puts one, too: where an
+/// object may have expired that is not there, whatever names it says whether it had to be.
+fn versions(
+    keeping: &dyn Keeping,
+    may_have_expired: impl Fn(&str) -> bool,
+    verdict: &mut Verdict,
+) -> Result<Option<Versions>, SourceError> {
     let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let listed = keeping.versions(&mut |version| {
         if !version.key.starts_with("state/") {
@@ -116,7 +128,7 @@ fn versions(keeping: &dyn Keeping, verdict: &mut Verdict) -> Result<Option<Versi
             let sentence = format!("has {versions} versions: somebody put another over what is put once");
             verdict.add(Code::SecondVersion, &key, sentence);
         }
-        if markers > 0 {
+        if markers > 0 && !may_have_expired(&key) {
             found.deleted += 1;
             let sentence = format!("has {markers} delete markers over {versions} versions: somebody deleted it");
             verdict.add(Code::DeleteMarker, &key, sentence);
