@@ -25,6 +25,9 @@ pub(super) struct RunView<'t> {
     pub(super) past: bool,
     /// Whether no receipt that counts has expired.
     pub(super) receipts_whole: bool,
+    /// Whether the roster was read whole. One that is missing or damaged is its own finding; what would only repeat it is not
+    /// checked.
+    pub(super) has_roster: bool,
     /// Every user of the roster, and whether planned.
     pub(super) roster: HashMap<Text<'t>, bool>,
     /// How many of them lost the licence lately.
@@ -41,11 +44,6 @@ pub(super) struct RunView<'t> {
 }
 
 impl RunView<'_> {
-    /// A roster that is missing or damaged is its own finding; what would only repeat it is not checked.
-    pub(super) fn has_roster(&self) -> bool {
-        self.files.get(&RunFile::Roster.key(&self.id)).is_some_and(|fact| fact.lines.is_some())
-    }
-
     pub(super) fn planned(&self) -> u64 {
         self.roster.values().filter(|planned| **planned).count() as u64
     }
@@ -147,7 +145,7 @@ impl RunCheck<'_, '_> {
         let lines = texts.users.as_ref().and_then(|lines| self.check_users(&mut view, &receipts, lines));
         if let Some(report) = report
             && let Some(lines) = &lines
-            && view.has_roster()
+            && view.has_roster
         {
             self.check_report(&view, lines, &report, wrote);
         } else {
@@ -277,7 +275,7 @@ impl RunCheck<'_, '_> {
             }
             Ok(())
         });
-        self.end_of_lines(view, &key, lines, read);
+        view.has_roster = self.end_of_lines(view, &key, lines, read);
     }
 
     fn check_roster_counts(&mut self, view: &RunView<'_>, run: &Run, key: &str) {
@@ -339,7 +337,7 @@ impl RunCheck<'_, '_> {
         if *line.run_id != view.id || line.attempt_id.as_deref() != Some(attempt) {
             add(Code::ReceiptOwner, "names another run or attempt than the key");
         }
-        if view.has_roster() && view.roster.get(&line.user_id) != Some(&true) {
+        if view.has_roster && view.roster.get(&line.user_id) != Some(&true) {
             add(Code::ReceiptUser, "is of a user who was not planned");
         }
         if line.rank().is_err() {

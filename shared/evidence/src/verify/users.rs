@@ -56,7 +56,7 @@ impl RunCheck<'_, '_> {
         users.dedup();
         let planned = users.iter().filter(|user| view.roster.get(**user) == Some(&true)).count();
         let (absent, extra) = (view.planned() - planned as u64, users.len() - planned);
-        if view.has_roster() && (absent > 0 || extra > 0) {
+        if view.has_roster && (absent > 0 || extra > 0) {
             let sentence = format!("{absent} planned users have no line, {extra} lines are of users not planned");
             verdict.add(Code::UsersPlanned, &key, sentence);
         }
