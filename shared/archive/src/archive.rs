@@ -118,7 +118,20 @@ impl Archive {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Option<Self>, OpenError> {
-        let access = Access { stores, clock, random };
+        Self::open_by(Access { stores, clock, random }, Some(tenant)).await
+    }
+
+    /// Opens the archive that lies there, whoever its tenant is: for an operator, who names a place. `None` if nothing is
+    /// there.
+    pub async fn open_found(
+        stores: Stores,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Option<Self>, OpenError> {
+        Self::open_by(Access { stores, clock, random }, None).await
+    }
+
+    async fn open_by(access: Access, tenant: Option<TenantId>) -> Result<Option<Self>, OpenError> {
         if let Some(object) = access.get(layout::ARCHIVE_FILE).await.map_err(OpenError::Store)? {
             return Self::of_file(access, tenant, &object.bytes).map(Some);
         }
@@ -149,11 +162,11 @@ impl Archive {
         let bytes = json(&file).map_err(OpenError::Store)?;
         match access.put_once(layout::ARCHIVE_FILE, bytes).await.map_err(OpenError::Store)? {
             PutOnce::Created | PutOnce::Own => Ok(Self(Arc::new(Inner { id: archive_id, tenant, access }))),
-            PutOnce::Other(object) => Self::of_file(access, tenant, &object.bytes),
+            PutOnce::Other(object) => Self::of_file(access, Some(tenant), &object.bytes),
         }
     }
 
-    fn of_file(access: Access, expected: TenantId, bytes: &[u8]) -> Result<Self, OpenError> {
+    fn of_file(access: Access, expected: Option<TenantId>, bytes: &[u8]) -> Result<Self, OpenError> {
         match format_of(bytes) {
             Some(1..=FORMAT) => {}
             Some(found) if found > FORMAT => return Err(OpenError::NewerFormat { found }),
@@ -161,7 +174,7 @@ impl Archive {
         }
         let file: ArchiveFile =
             serde_json::from_slice(bytes).map_err(|_| OpenError::NotAnArchive("archive.json cannot be read"))?;
-        if file.tenant_id != expected {
+        if let Some(expected) = expected.filter(|expected| *expected != file.tenant_id) {
             return Err(OpenError::ForeignTenant { found: file.tenant_id, expected });
         }
         Ok(Self(Arc::new(Inner { id: file.archive_id, tenant: file.tenant_id, access })))
@@ -275,6 +288,7 @@ mod tests {
         let made = world.try_create(TENANT, 1).await.unwrap();
         assert_eq!(made.id(), world.try_create(TENANT, 2).await.unwrap().id());
         assert_eq!(made.id(), world.try_open(TENANT).await.unwrap().unwrap().id());
+        assert_eq!(made.id(), world.try_open_found().await.unwrap().unwrap().id());
         let file = world.evidence.get(layout::ARCHIVE_FILE).await.unwrap().unwrap().bytes;
         let expected = format!(
             r#"{{"format":1,"archive_id":"{}","tenant_id":"{TENANT}","created_at":"2026-11-25T03:00:00Z"}}"#,
@@ -318,6 +332,11 @@ mod tests {
             world.evidence.overwrite(key, content.clone());
             for error in [world.try_open(TENANT).await.unwrap_err(), world.try_create(TENANT, 1).await.unwrap_err()] {
                 assert!(expected(&error), "{key} {content}: {error}");
+            }
+            // Whoever names no tenant takes any, and what is no archive all the less.
+            match world.try_open_found().await {
+                Ok(found) => assert_eq!(found.unwrap().tenant(), OTHER),
+                Err(error) => assert!(expected(&error), "{key} {content}: {error}"),
             }
             assert_eq!(world.evidence.list("").await.unwrap(), [key]);
             assert_eq!(world.evidence.get(key).await.unwrap().unwrap().bytes, content);

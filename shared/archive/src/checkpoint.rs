@@ -229,24 +229,34 @@ impl Archive {
         Ok(CheckpointHandle { checkpoint: read.unwrap_or_default(), user, etag, usable })
     }
 
+    /// Stores a checkpoint if nobody stored one since it was read; false if somebody did. Nothing is merged, so that what was
+    /// taken away on purpose does not come back.
+    pub async fn replace(&self, handle: &mut CheckpointHandle) -> Result<bool, ArchiveError> {
+        let key = layout::checkpoint(self.tenant(), handle.user);
+        let bytes = handle.checkpoint.to_bytes(self.id())?;
+        let stored = match &handle.etag {
+            None => match self.certain(|| self.state().put_new(&key, bytes.clone())).await? {
+                PutNew::Created(etag) => Some(etag),
+                PutNew::Exists => None,
+            },
+            Some(etag) => match self.certain(|| self.state().put_if_match(&key, bytes.clone(), etag)).await? {
+                PutIfMatch::Replaced(etag) => Some(etag),
+                PutIfMatch::Changed => None,
+            },
+        };
+        if stored.is_none() {
+            return Ok(false);
+        }
+        (handle.etag, handle.usable) = (stored, true);
+        Ok(true)
+    }
+
     /// Stores a checkpoint. If another writer stored one meanwhile, what both know is stored, and stands in the handle.
     pub async fn save(&self, handle: &mut CheckpointHandle, overlap: SignedDuration) -> Result<(), ArchiveError> {
         let key = layout::checkpoint(self.tenant(), handle.user);
         handle.checkpoint.prune(self.clock().now());
         for _ in 0..MAX_ROUNDS {
-            let bytes = handle.checkpoint.to_bytes(self.id())?;
-            let stored = match &handle.etag {
-                None => match self.certain(|| self.state().put_new(&key, bytes.clone())).await? {
-                    PutNew::Created(etag) => Some(etag),
-                    PutNew::Exists => None,
-                },
-                Some(etag) => match self.certain(|| self.state().put_if_match(&key, bytes.clone(), etag)).await? {
-                    PutIfMatch::Replaced(etag) => Some(etag),
-                    PutIfMatch::Changed => None,
-                },
-            };
-            if stored.is_some() {
-                (handle.etag, handle.usable) = (stored, true);
+            if self.replace(handle).await? {
                 return Ok(());
             }
             let found: Option<Object> = self.certain(|| self.state().get(&key)).await?;
@@ -378,6 +388,21 @@ mod tests {
         archive.save(&mut a, OVERLAP).await.unwrap();
         assert_eq!(a.checkpoint.runs.len(), 3);
         assert_eq!(a.checkpoint.coverage, both.coverage);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_changed_meanwhile_is_not_replaced_unread() {
+        let world = World::new();
+        let archive = world.archive().await;
+        let (mut a, mut b) = (archive.checkpoint(USER).await.unwrap(), archive.checkpoint(USER).await.unwrap());
+        a.checkpoint = filled();
+        assert!(archive.replace(&mut a).await.unwrap());
+        b.checkpoint.run_mut(&"s".parse().unwrap());
+        assert!(!archive.replace(&mut b).await.unwrap());
+        assert_eq!(archive.checkpoint(USER).await.unwrap().checkpoint, filled());
+        a.checkpoint.coverage = None;
+        assert!(archive.replace(&mut a).await.unwrap() && a.is_stored());
+        assert_eq!(archive.checkpoint(USER).await.unwrap().checkpoint, a.checkpoint);
     }
 
     #[tokio::test(start_paused = true)]

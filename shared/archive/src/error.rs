@@ -2,7 +2,7 @@
 
 use domain::TenantId;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// What lies in the archive breaks a promise of its format. Nothing is written over it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,10 +67,15 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Whether the store refused for want of permission.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Store(StoreError { kind: StoreErrorKind::Denied, .. }))
+    }
+
     /// A store's failure, after all attempts.
     pub(crate) fn of_store(error: StoreError) -> Self {
         match error.kind {
-            crate::store::StoreErrorKind::Unknown => Self::Unknown(error),
+            StoreErrorKind::Unknown => Self::Unknown(error),
             _ => Self::Store(error),
         }
     }

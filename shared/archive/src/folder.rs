@@ -61,6 +61,19 @@ impl FolderStore {
         &self.0.root
     }
 
+    /// Removes an object for good, as an operator may and nothing that writes does. One that is not there is removed already.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.run("delete", key, |folder, key| {
+            let path = folder.path(key)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => sync_folder(path.parent().unwrap_or(&folder.root)),
+            }
+        })
+        .await
+    }
+
     /// Runs file work where it may block.
     async fn run<T: Send + 'static>(
         &self,

@@ -13,15 +13,28 @@ pub const RUNS_PREFIX: &str = "runs/";
 /// What the keys of all interactions begin with.
 pub const INTERACTIONS_PREFIX: &str = "interactions/";
 
+/// What the keys of all pages in quarantine begin with.
+const QUARANTINE_PREFIX: &str = "quarantine/";
+
 /// What the keys of all tombstones begin with.
 pub const ERASED_PREFIX: &str = "erased/";
 
 /// What the keys begin with that may be replaced: caches and working state.
 pub const STATE_PREFIX: &str = "state/";
 
+/// What the months of all logs begin with.
+pub fn months_prefix(tenant: TenantId) -> String {
+    format!("{INTERACTIONS_PREFIX}tenant_id={tenant}/")
+}
+
 /// What the segments of a user's log of a month begin with.
 pub fn segment_prefix(tenant: TenantId, month: &Month, user: UserId) -> String {
-    format!("{INTERACTIONS_PREFIX}tenant_id={tenant}/created_month={month}/user_id={user}/")
+    log_prefix(&format!("{}created_month={month}/", months_prefix(tenant)), user)
+}
+
+/// What the segments of a user's log begin with in what a month's logs begin with.
+pub fn log_prefix(month: &str, user: UserId) -> String {
+    format!("{month}user_id={user}/")
 }
 
 /// Segment `n` of a user's log of a month; the first is 1.
@@ -86,7 +99,12 @@ pub fn ledger_number(key: &str) -> Option<u64> {
 
 /// A page that did not parse, by the hash of its content as decoded.
 pub fn quarantine(tenant: TenantId, user: UserId, sha256: &str) -> String {
-    format!("quarantine/tenant_id={tenant}/user_id={user}/page-{sha256}.zst")
+    format!("{}page-{sha256}.zst", quarantine_prefix(tenant, user))
+}
+
+/// What a user's pages in quarantine begin with.
+pub fn quarantine_prefix(tenant: TenantId, user: UserId) -> String {
+    format!("{QUARANTINE_PREFIX}tenant_id={tenant}/user_id={user}/")
 }
 
 /// What the tombstones of erased users begin with.

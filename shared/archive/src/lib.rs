@@ -9,6 +9,7 @@ mod archive;
 mod checkpoint;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod custody;
 mod error;
 #[cfg(any(test, feature = "contract"))]
 pub mod faults;

@@ -1,7 +1,6 @@
 //! The files of a run, each put once.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use domain::{AttemptId, RunId, UserId};
@@ -108,12 +107,6 @@ impl Archive {
         Ok(runs)
     }
 
-    /// Who was erased: each has a tombstone.
-    pub async fn erased(&self) -> Result<BTreeSet<UserId>, ArchiveError> {
-        let keys = self.list(&layout::erased_prefix(self.tenant())).await?;
-        Ok(keys.iter().filter_map(|key| layout::user_of_tombstone(key)).collect())
-    }
-
     /// Keeps a page that does not parse, as decoded.
     pub async fn quarantine(&self, user: UserId, page: &[u8]) -> Result<QuarantineRef, ArchiveError> {
         let key = layout::quarantine(self.tenant(), user, &jsonl::sha256_hex(page));
@@ -154,7 +147,7 @@ impl Archive {
         self.get(key).await?.map(|bytes| decode_lines(key, &bytes)).transpose()
     }
 
-    async fn put_json<T>(&self, key: &str, value: &T) -> Result<Stored<T>, ArchiveError>
+    pub(crate) async fn put_json<T>(&self, key: &str, value: &T) -> Result<Stored<T>, ArchiveError>
     where
         T: Serialize + DeserializeOwned + Clone,
     {
@@ -164,7 +157,7 @@ impl Archive {
         }
     }
 
-    async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ArchiveError> {
+    pub(crate) async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ArchiveError> {
         self.get(key).await?.map(|bytes| decode_json(key, &bytes)).transpose()
     }
 }

@@ -58,6 +58,11 @@ impl World {
         Archive::open(self.stores(), tenant, clock, Arc::new(SeededRandom::new(1))).await
     }
 
+    pub(crate) async fn try_open_found(&self) -> Result<Option<Archive>, OpenError> {
+        let clock = Arc::<ScaledClock>::clone(&self.clock);
+        Archive::open_found(self.stores(), clock, Arc::new(SeededRandom::new(1))).await
+    }
+
     pub(crate) async fn try_create(&self, tenant: TenantId, seed: u64) -> Result<Archive, OpenError> {
         let clock = Arc::<ScaledClock>::clone(&self.clock);
         Archive::open_or_create(self.stores(), tenant, clock, Arc::new(SeededRandom::new(seed))).await

@@ -104,6 +104,11 @@ impl Coverage {
         Self(Window { from, to })
     }
 
+    /// The part of it that this window is; `None` for a window that reaches beyond it, since nothing but reading widens.
+    pub fn narrowed(self, part: Window) -> Option<Self> {
+        (self.0.from <= part.from && part.to <= self.0.to).then_some(Self(part))
+    }
+
     /// What two writers that knew different coverage of one user know together: intervals that overlap by `overlap` are
     /// joined, else the one that ends later stays.
     pub fn merged(self, other: Self, overlap: SignedDuration) -> Self {
@@ -179,6 +184,17 @@ mod tests {
         let coverage = Coverage::first(window(100, 200));
         assert_eq!(coverage.widened(window(50, 100), OVERLAP), Coverage(window(50, 200)));
         assert_eq!(coverage.widened(window(50, 99), OVERLAP), coverage);
+    }
+
+    #[test]
+    fn coverage_is_narrowed_to_a_part_of_it_and_to_nothing_else() {
+        let coverage = Coverage::first(window(50, 100));
+        for part in [window(50, 100), window(50, 60), window(90, 100), window(60, 61)] {
+            assert_eq!(coverage.narrowed(part), Some(Coverage(part)));
+        }
+        for other in [window(49, 100), window(50, 101), window(0, 50), window(100, 150)] {
+            assert_eq!(coverage.narrowed(other), None);
+        }
     }
 
     #[test]

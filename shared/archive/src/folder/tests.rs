@@ -25,6 +25,19 @@ async fn keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn what_an_operator_removes_is_gone_and_may_be_removed_again() {
+    let (_folder, store) = new();
+    for key in ["a/1", "a/2"] {
+        store.put_new(key, ONE).await.unwrap();
+    }
+    for _ in 0..2 {
+        store.remove("a/1").await.unwrap();
+        assert_eq!(store.list("").await.unwrap(), ["a/2"]);
+    }
+    assert_eq!(store.remove("a").await.unwrap_err().kind, StoreErrorKind::Refused, "a folder is no object");
+}
+
+#[tokio::test]
 async fn opening_and_reading_write_nothing() {
     let (folder, store) = new();
     assert!(store.get("a/b").await.unwrap().is_none());
@@ -42,6 +55,7 @@ async fn keys_cannot_leave_the_folder_or_hide_in_it() {
             store.put_new(key, ONE).await.map(drop),
             store.get(key).await.map(drop),
             store.put_if_match(key, ONE, &ETag(String::new())).await.map(drop),
+            store.remove(key).await,
         ] {
             assert_eq!(outcome.unwrap_err().kind, StoreErrorKind::Refused, "{key:?}");
         }
