@@ -1,4 +1,5 @@
-//! What S3 does to keep objects, for an auditor: versions, delete markers, Object Lock. Nothing that writes needs it.
+//! What S3 does to keep objects, for auditors and operators: versions, delete markers, Object Lock. Nothing that writes
+//! needs it.
 
 use archive::store::StoreError;
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockLegalHoldStatus};
@@ -32,10 +33,25 @@ pub struct ObjectLock {
     pub legal_hold: bool,
 }
 
-/// A page of versions: keys, each with whether it is a delete marker, and the key and version where the next begins.
+/// A version of an object, or a marker that says that it is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    /// The key, without the store's prefix.
+    pub key: String,
+    /// S3's id of it.
+    pub id: Option<String>,
+    /// Whether it is a delete marker.
+    pub is_delete_marker: bool,
+}
+
+/// Where a page of versions begins: at this key and version.
+type Place = (String, Option<String>);
+
+/// A page of versions, the folders that stand for those below them, and where the next begins.
 struct Page {
-    versions: Vec<(String, bool)>,
-    next: Option<(String, Option<String>)>,
+    versions: Vec<ObjectVersion>,
+    folders: Vec<String>,
+    next: Option<Place>,
 }
 
 /// `None` answers that the caller may not see it, or that this store, which is not AWS's, does not know it.
@@ -59,14 +75,10 @@ impl S3Store {
         let failed = |error| self.failed("list the versions", "", error);
         let mut from = None;
         for number in 0..MAX_PAGES {
-            let page = twice(|| self.versions_once(from.as_ref())).await;
+            let page = twice(|| self.versions_once("", None, from.as_ref())).await;
             let page = if number == 0 { seen(page).map_err(failed)? } else { Some(page.map_err(failed)?) };
-            let Some(Page { versions, next }) = page else { return Ok(None) };
-            for (key, is_delete_marker) in &versions {
-                if let Some(key) = key.strip_prefix(&self.prefix) {
-                    each(key, *is_delete_marker);
-                }
-            }
+            let Some(Page { versions, next, .. }) = page else { return Ok(None) };
+            versions.iter().for_each(|version| each(&version.key, version.is_delete_marker));
             match next {
                 Some(next) => from = Some(next),
                 None => return Ok(Some(())),
@@ -75,8 +87,36 @@ impl S3Store {
         Err(failed(CallError::TooMuch { limit: format!("a listing of {MAX_PAGES} pages") }))
     }
 
-    async fn versions_once(&self, from: Option<&(String, Option<String>)>) -> Result<Page, CallError> {
-        let list = self.client.list_object_versions().bucket(&self.bucket).prefix(&self.prefix);
+    /// Every version whose key begins with the prefix; with folders, those below one stand as the folder, which ends in a
+    /// slash. Unlike [`S3Store::versions`] it is no answer that they may not be seen.
+    pub async fn versions_below(
+        &self,
+        prefix: &str,
+        by_folder: bool,
+    ) -> Result<(Vec<ObjectVersion>, Vec<String>), StoreError> {
+        let failed = |error| self.failed("list the versions", prefix, error);
+        let (mut versions, mut folders, mut from) = (Vec::new(), Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let page = twice(|| self.versions_once(prefix, by_folder.then_some("/"), from.as_ref())).await;
+            let page = page.map_err(failed)?;
+            versions.extend(page.versions);
+            folders.extend(page.folders);
+            match page.next {
+                Some(next) => from = Some(next),
+                None => return Ok((versions, folders)),
+            }
+        }
+        Err(failed(CallError::TooMuch { limit: format!("a listing of {MAX_PAGES} pages") }))
+    }
+
+    async fn versions_once(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        from: Option<&Place>,
+    ) -> Result<Page, CallError> {
+        let list = self.client.list_object_versions().bucket(&self.bucket).prefix(self.full(prefix));
+        let list = list.set_delimiter(delimiter.map(str::to_owned));
         let list = list.set_key_marker(from.map(|(key, _)| key.clone()));
         let page = list.set_version_id_marker(from.and_then(|(_, version)| version.clone()));
         let page = page.send().await.map_err(CallError::of)?;
@@ -86,10 +126,16 @@ impl S3Store {
             (Some(true), None) => return Err(CallError::incomplete()),
             _ => None,
         };
-        let versions = page.versions.unwrap_or_default().into_iter().filter_map(|version| Some((version.key?, false)));
+        let own = |key: Option<String>| Some(key?.strip_prefix(&self.prefix)?.to_owned());
+        let version = |key, id, is_delete_marker| Some(ObjectVersion { key: own(key)?, id, is_delete_marker });
+        let versions = page.versions.unwrap_or_default().into_iter();
         let markers = page.delete_markers.unwrap_or_default().into_iter();
-        let versions = versions.chain(markers.filter_map(|marker| Some((marker.key?, true)))).collect();
-        Ok(Page { versions, next })
+        let versions = versions
+            .filter_map(|found| version(found.key, found.version_id, false))
+            .chain(markers.filter_map(|found| version(found.key, found.version_id, true)))
+            .collect();
+        let folders = page.common_prefixes.unwrap_or_default().into_iter();
+        Ok(Page { versions, folders: folders.filter_map(|folder| own(folder.prefix)).collect(), next })
     }
 
     /// The locks of these objects, in their order. S3 leaves a lock out of its answer for whoever may not see it, so the

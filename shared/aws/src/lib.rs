@@ -7,6 +7,7 @@
 
 mod call;
 mod clients;
+mod custody;
 mod identity;
 mod keeping;
 mod probe;
@@ -18,7 +19,7 @@ mod sqs;
 pub use call::{CallError, ErrorAnswer};
 pub use clients::{Clients, NoRegion};
 pub use identity::WebIdentity;
-pub use keeping::{BucketVersioning, ObjectLock};
+pub use keeping::{BucketVersioning, ObjectLock, ObjectVersion};
 pub use probe::{Attempt, DefaultLock};
 pub use receiver::SqsReceiver;
 pub use s3::S3Store;

@@ -36,6 +36,7 @@ impl Call {
         let (service, action) = match (self.service, self.action.as_str()) {
             (Service::S3, "ListObjectsV2") => ("s3", "ListBucket"),
             (Service::S3, "GetObjectLockConfiguration") => ("s3", "GetBucketObjectLockConfiguration"),
+            (Service::S3, "ListObjectVersions") => ("s3", "ListBucketVersions"),
             (Service::S3, action) => ("s3", action),
             // SQS has one permission for an operation and its batch.
             (Service::Sqs, action) => ("sqs", action.strip_suffix("Batch").unwrap_or(action)),

@@ -3,7 +3,7 @@
 use domain::Timestamp;
 
 use crate::request::{Refusal, Reply, Request, escape};
-use crate::s3::{S3, bucket, no_such_key};
+use crate::s3::{S3, bucket, bucket_mut, no_such_key};
 
 /// Whether a bucket keeps versions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub(crate) enum Keeping {
     Retention,
     LegalHold,
     Head,
+    Delete,
 }
 
 impl Keeping {
@@ -55,11 +56,48 @@ impl Keeping {
             Self::Retention => "GetObjectRetention",
             Self::LegalHold => "GetObjectLegalHold",
             Self::Head => "HeadObject",
+            Self::Delete => "DeleteObjectVersion",
         }
     }
 }
 
+impl Lock {
+    /// Whether it refuses a deletion at this time.
+    fn forbids(&self, now: Timestamp, bypass: bool) -> bool {
+        let retained =
+            self.retention.as_ref().is_some_and(|(mode, until)| *until > now && !(bypass && *mode == "GOVERNANCE"));
+        self.legal_hold || retained
+    }
+}
+
 impl S3 {
+    /// Deletes a version for good. Of a bucket that keeps none there is one, `null`, and what tests look at stays.
+    pub(crate) fn delete_version(
+        &mut self,
+        name: &str,
+        key: &str,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, Refusal> {
+        let bucket = bucket_mut(&mut self.buckets, name)?;
+        let gone = Ok(Reply::new(204, "application/xml", ""));
+        let Some(history) = bucket.objects.get_mut(key) else { return gone };
+        let id = request.parameter("versionId").unwrap_or_default();
+        let bypass = request.header("x-amz-bypass-governance-retention") == Some("true");
+        if id != MARKER && history.lock.forbids(now, bypass) {
+            return Err(Refusal::new(403, "AccessDenied", "access denied because object protected by object lock"));
+        }
+        match id {
+            MARKER => history.removed = false,
+            "null" => history.removed = true,
+            id => history.versions.retain(|version| version_id(version.number) != id),
+        }
+        if history.versions.is_empty() && !history.removed {
+            bucket.objects.remove(key);
+        }
+        gone
+    }
+
     pub(crate) fn keeping(&self, asked: Keeping, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
         let bucket = bucket(&self.buckets, name)?;
         if asked == Keeping::Versioning {
@@ -113,32 +151,63 @@ impl S3 {
         }
     }
 
-    /// Every version and marker of a key stands on one page; a page ends after so many keys.
+    /// Every version and marker of a key stands on one page; a page ends after so many keys. A folder stands for all keys
+    /// below it and counts as one.
     fn list_versions(&self, name: &str, request: &Request) -> Result<Reply, Refusal> {
         let bucket = bucket(&self.buckets, name)?;
         let prefix = request.parameter("prefix").unwrap_or_default();
         let after = request.parameter("key-marker");
+        let delimiter = request.parameter("delimiter").filter(|delimiter| !delimiter.is_empty());
+        let folder = |key: &str| {
+            let end = key[prefix.len()..].find(delimiter?)?;
+            Some(key[..prefix.len() + end + delimiter?.len()].to_owned())
+        };
+        let mut last_folder = None;
         let mut left = bucket.objects.iter().filter(|(key, history)| {
             let shown = bucket.versioning != Versioning::Never || history.current().is_some();
-            shown && key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+            // The marker of a page that ended with a folder is the folder.
+            let before = |after: &str| key.as_str() <= after || (after.ends_with('/') && key.starts_with(after));
+            if !shown || !key.starts_with(prefix) || after.is_some_and(before) {
+                return false;
+            }
+            let folder = folder(key);
+            let seen = folder.is_some() && folder == last_folder;
+            last_folder = folder.or(last_folder.take());
+            !seen
         });
         let page: Vec<_> = left.by_ref().take(self.page).collect();
         let more = left.next().is_some();
         let mut xml = format!("<ListVersionsResult><IsTruncated>{more}</IsTruncated>");
         if let Some((last, _)) = page.last().filter(|_| more) {
-            xml += &format!("<NextKeyMarker>{}</NextKeyMarker>", escape(last));
+            let last = folder(last).unwrap_or_else(|| last.to_string());
+            xml += &format!("<NextKeyMarker>{}</NextKeyMarker>", escape(&last));
         }
         for (key, history) in page {
-            let count = if bucket.versioning == Versioning::Never { 1 } else { history.versions.len() };
-            for number in 0..count {
-                xml += &format!("<Version><Key>{}</Key><VersionId>v{number}</VersionId></Version>", escape(key));
+            if let Some(folder) = folder(key) {
+                xml += &format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escape(&folder));
+                continue;
+            }
+            let ids = match bucket.versioning {
+                Versioning::Never => vec!["null".to_owned()],
+                _ => history.versions.iter().map(|version| version_id(version.number)).collect(),
+            };
+            for id in ids {
+                xml += &format!("<Version><Key>{}</Key><VersionId>{id}</VersionId></Version>", escape(key));
             }
             if history.removed {
-                xml += &format!("<DeleteMarker><Key>{}</Key><VersionId>d</VersionId></DeleteMarker>", escape(key));
+                let key = escape(key);
+                xml += &format!("<DeleteMarker><Key>{key}</Key><VersionId>{MARKER}</VersionId></DeleteMarker>");
             }
         }
         Ok(Reply::xml(200, &(xml + "</ListVersionsResult>")))
     }
+}
+
+/// The id of a key's delete marker.
+const MARKER: &str = "d";
+
+fn version_id(number: usize) -> String {
+    format!("v{number}")
 }
 
 fn no_lock() -> Refusal {

@@ -39,6 +39,8 @@ pub struct Version {
     pub condition: PutCondition,
     /// When it was put.
     pub at: Timestamp,
+    /// Which of the key's versions it is, from 0.
+    pub number: usize,
 }
 
 /// All buckets.
@@ -61,6 +63,8 @@ pub(crate) struct Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) versions: Vec<Version>,
+    /// Versions that were ever put.
+    put: usize,
     pub(crate) removed: bool,
     pub(crate) lock: Lock,
 }
@@ -104,6 +108,7 @@ impl Asked {
         match (&request.method, key.is_empty()) {
             (&Method::PUT, true) => Self::CreateBucket(bucket),
             (&Method::PUT, false) => Self::Put(Put::read(request, bucket, key)),
+            (&Method::DELETE, false) if asked("versionId") => Self::Keeping { asked: Keeping::Delete, bucket, key },
             (&Method::DELETE, false) => {
                 Self::Delete { bucket, key, etag: request.header("if-match").map(str::to_owned) }
             }
@@ -278,6 +283,7 @@ impl S3 {
             Asked::Get { bucket, key } => self.get(&bucket, &key, request),
             Asked::Delete { bucket, key, etag } => self.delete(&bucket, &key, etag.as_deref()),
             Asked::List { bucket, prefix } => self.list(&bucket, &prefix, request),
+            Asked::Keeping { asked: Keeping::Delete, bucket, key } => self.delete_version(&bucket, &key, request, now),
             Asked::Keeping { asked, bucket, key } => self.keeping(asked, &bucket, &key, request),
             Asked::Unknown(refusal) => Err(refusal),
         }
@@ -298,7 +304,8 @@ impl S3 {
         let etag = format!("\"{}\"", md5_hex(&put.bytes));
         let Put { key, bytes, sha256, condition, .. } = put;
         let history = objects.entry(key).or_default();
-        history.versions.push(Version { bytes, etag: etag.clone(), sha256, condition, at: now });
+        history.versions.push(Version { bytes, etag: etag.clone(), sha256, condition, at: now, number: history.put });
+        history.put += 1;
         history.removed = false;
         Ok(etag)
     }
@@ -392,7 +399,7 @@ pub(crate) fn bucket<'a>(buckets: &'a BTreeMap<String, Bucket>, name: &str) -> R
     buckets.get(name).ok_or_else(no_such_bucket)
 }
 
-fn bucket_mut<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> Result<&'a mut Bucket, Refusal> {
+pub(crate) fn bucket_mut<'a>(buckets: &'a mut BTreeMap<String, Bucket>, name: &str) -> Result<&'a mut Bucket, Refusal> {
     buckets.get_mut(name).ok_or_else(no_such_bucket)
 }
 
