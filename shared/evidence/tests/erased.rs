@@ -110,6 +110,23 @@ fn what_a_lock_kept_of_an_erased_user_may_have_gaps() {
 }
 
 #[test]
+fn what_a_run_put_where_something_was_erased_is_its_own() {
+    let mut memory = erased(ADELE, &[]);
+    let key = segment_key(ADELE, "2026-11", 1);
+    let first = unzstd(&sample().objects[&key]);
+    // By another run than the receipt that names the key: what that named is gone.
+    let by_another = first.replace(DAY_1, DAY_2).replace(&attempt(1), &attempt(3));
+    assert_ne!(first, by_another);
+    memory.objects.insert(key.clone(), zstd(&by_another));
+    let found = verdict(&memory);
+    assert!(found.is_intact(), "{:#?}", found.findings);
+    assert_eq!((found.erased[0].segments, found.erased[0].left), (segments(ADELE).len() as u64, 1));
+    // By the run and attempt of the receipt: that was changed.
+    memory.objects.insert(key, zstd(&first.replace("T10:00:00Z", "T10:00:01Z")));
+    assert_eq!(broken(&memory), [Code::ReceiptSegmentHash].into());
+}
+
+#[test]
 fn a_tombstone_excuses_nobody_else() {
     let mut memory = erased(ADELE, &[]);
     memory.objects.remove(&tombstone_key(ADELE));

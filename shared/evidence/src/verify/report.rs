@@ -199,9 +199,10 @@ impl RunCheck<'_, '_> {
         let mut least = BTreeSet::new();
         for segment in lines.iter().flat_map(|line| &line.segments) {
             match self.check.facts.get(&*segment.key) {
-                // Of a run that is past, a later one may have taken the number.
-                Some(fact) if view.past && fact.run != view.id => return true,
-                Some(fact) if fact.lines.is_some_and(|lines| lines > 0) => least.insert(fact.attempt.as_str()),
+                // Of a run that is past, or of an erased user, a later run may have taken the number.
+                Some(fact) if fact.run == view.id && fact.lines.is_some_and(|lines| lines > 0) => {
+                    least.insert(fact.attempt.as_str())
+                }
                 _ => return true,
             };
         }

@@ -386,6 +386,12 @@ impl RunCheck<'_, '_> {
                 }
                 continue;
             };
+            let of_run = fact.run == view.id && (segment.adopted || fact.attempt == attempt);
+            if !of_run && self.check.is_erased(&line.user_id, &segment.key) {
+                // The one named was erased, and a worker that knew nothing of it put its own at the number that was free.
+                self.found.gone.segments.insert(segment.key.to_string(), segment.lines);
+                continue;
+            }
             self.found.named.insert(segment.key.to_string());
             if fact.sha256 != *segment.sha256 {
                 add(Code::ReceiptSegmentHash, "names a segment whose bytes are others");
@@ -394,7 +400,6 @@ impl RunCheck<'_, '_> {
                 add(Code::ReceiptSegmentLines, "names a segment that has another number of lines");
             }
             // A damaged segment says nothing of its run and attempt; that it is damaged is its own finding.
-            let of_run = fact.run == view.id && (segment.adopted || fact.attempt == attempt);
             if !of_user || (fact.lines.is_some_and(|lines| lines > 0) && !of_run) {
                 add(Code::ReceiptSegmentOwner, "names a segment of another user, run or attempt");
             }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the tests' own helpers fail loudly")]
 
 mod coverage;
+mod custody;
 mod documents;
 mod faults;
 mod first_runs;
