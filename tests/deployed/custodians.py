@@ -83,12 +83,26 @@ def break_glass(stack):
     expect(is_denied(administrator("kms").disable_key, KeyId=key), "an administrator may disable the key")
     forget_denials(stack.emulator, bucket, key)
     s3, kms = session(stack, role)
+    bury(stack, s3)
     attempt(s3.list_objects_v2, Bucket=bucket)
     expect(is_denied(s3.get_object, Bucket=bucket, Key=segment), "who may delete may read")
     (version,) = attempt(s3.list_object_versions, Bucket=bucket, Prefix=segment)["Versions"]
     attempt(s3.delete_object, Bucket=bucket, Key=segment, VersionId=version["VersionId"])
     expect(segment not in stack.objects(), "the segment is still there")
     attempt(kms.disable_key, KeyId=key)
+
+
+def bury(stack, s3):
+    """What an erasure does besides: it learns whose archive this is, leaves a tombstone, and deletes a checkpoint."""
+    bucket, state = (stack.outputs[name] for name in ("ArchiveBucket", "StateBucket"))
+    identity = json.loads(attempt(s3.get_object, Bucket=bucket, Key="archive.json")["Body"].read())
+    tombstone = f"erased/tenant_id={identity['tenant_id']}/user_id={identity['archive_id']}.json"
+    attempt(s3.put_object, Bucket=bucket, Key=tombstone, Body=b"{}", IfNoneMatch="*")
+    attempt(s3.get_object, Bucket=bucket, Key=tombstone)
+    prefix = f"state/tenant_id={identity['tenant_id']}/user_id="
+    version = attempt(s3.list_object_versions, Bucket=state, Prefix=prefix)["Versions"][0]
+    expect(is_denied(s3.get_object, Bucket=state, Key=version["Key"]), "who may delete a checkpoint may read it")
+    attempt(s3.delete_object, Bucket=state, Key=version["Key"], VersionId=version["VersionId"])
 
 
 def forget_denials(emulator, bucket, key):

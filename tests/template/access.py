@@ -156,7 +156,8 @@ def wildcards(templates):
         for statement in document["Statement"]:
             expect(not any("*" in action for action in listed(statement["Action"])), name, statement["Sid"])
             for resource in listed(statement["Resource"]):
-                expect("*" not in resource or resource.startswith(f"{A}/copilot/"), name, statement["Sid"], resource)
+                kept = resource.startswith((f"{A}/copilot/", f"{S}/copilot/state/"))
+                expect("*" not in resource or kept, name, statement["Sid"], resource)
 
 
 @check

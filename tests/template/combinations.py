@@ -22,6 +22,8 @@ COMBINATIONS = {
     "retention": {"RetentionDays": 400},
     "break-glass role given": {"BreakGlassRoleArn": ROLE},
     "break-glass role made": {"BreakGlassTrustedArn": ROLE},
+    "key administrator": {"KeyAdministratorArn": ROLE},
+    "key administrator and break-glass role": {"KeyAdministratorArn": ROLE, "BreakGlassTrustedArn": ROLE},
     "readers see names": {"EvidenceReaderSeesNames": "true"},
     "access logs": {"AccessLogBucketName": "the-logs"},
     "trail": {"ReadTrailBucketName": "the-trail"},

@@ -11,7 +11,9 @@ ANYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 SEGMENT = f"{A}/interactions/tenant_id={TENANT}/created_month=2026-11/user_id={TENANT}/segment-000001.jsonl.zst"
 RUN = f"{A}/runs/20261124T030000Z"
 ENTRY = f"{A}/ledger/tenant_id={TENANT}/entry-000001.json"
-CHECKPOINT = f"arn:aws:s3:::StateBucket/state/tenant_id={TENANT}/user_id={TENANT}.json"
+TOMBSTONE = f"{A}/erased/tenant_id={TENANT}/user_id={TENANT}.json"
+STATE = "arn:aws:s3:::StateBucket"
+CHECKPOINT = f"{STATE}/state/tenant_id={TENANT}/user_id={TENANT}.json"
 QUEUE = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:WorkQueue"
 OWN_KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/Key"
 NEW = {"s3__if-none-match": "*"}
@@ -147,7 +149,7 @@ def requests_of_people(templates):
         ("EvidenceReader", "s3:GetObject", f"{RUN}/report.json", {}, True),
         ("EvidenceReader", "s3:GetObject", f"{RUN}/receipts/a-1.jsonl.zst", {}, True),
         ("EvidenceReader", "s3:GetObject", ENTRY, {}, True),
-        ("EvidenceReader", "s3:GetObject", f"{A}/erased/tenant_id={TENANT}/user_id={TENANT}.json", {}, True),
+        ("EvidenceReader", "s3:GetObject", TOMBSTONE, {}, True),
         ("EvidenceReader", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
         ("EvidenceReader", "s3:GetObject", SEGMENT, {}, False),
         ("EvidenceReader", "s3:GetObject", f"{A}/quarantine/tenant_id={TENANT}/user_id={TENANT}/page-1.zst", {}, False),
@@ -177,8 +179,19 @@ def requests_of_people(templates):
         ("BreakGlassRole", "s3:BypassGovernanceRetention", SEGMENT, {}, True),
         ("BreakGlassRole", "s3:GetObject", SEGMENT, {}, False),
         ("BreakGlassRole", "s3:PutObject", SEGMENT, NEW, False),
+        ("BreakGlassRole", "s3:GetObject", f"{A}/archive.json", {}, True),
+        ("BreakGlassRole", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
+        ("BreakGlassRole", "s3:PutObject", TOMBSTONE, NEW, True),
+        ("BreakGlassRole", "s3:PutObject", TOMBSTONE, {}, False),
+        ("BreakGlassRole", "s3:GetObjectRetention", SEGMENT, {}, True),
+        ("BreakGlassRole", "s3:GetObjectLegalHold", SEGMENT, {}, True),
+        ("BreakGlassRole", "s3:PutObjectRetention", SEGMENT, {}, False),
+        ("BreakGlassRole", "s3:ListBucketVersions", STATE, {}, True),
+        ("BreakGlassRole", "s3:DeleteObjectVersion", CHECKPOINT, {}, True),
+        ("BreakGlassRole", "s3:GetObject", CHECKPOINT, {}, False),
         ("BreakGlassRole", "kms:ScheduleKeyDeletion", OWN_KEY, {}, True),
-        ("BreakGlassRole", "kms:Decrypt", OWN_KEY, THROUGH_S3, False),
+        ("BreakGlassRole", "kms:GenerateDataKey", OWN_KEY, THROUGH_S3, True),
+        ("BreakGlassRole", "kms:Decrypt", OWN_KEY, {}, False),
     ])
     named = World(templates.stack(EvidenceReaderSeesNames="true"))
     expect(named.may("EvidenceReader", "s3:GetObject", f"{RUN}/roster.jsonl.zst"), "names are to be seen")
@@ -190,6 +203,29 @@ def requests_of_people(templates):
     for who in ("admin", "root", "named"):
         for action, resource in (("s3:DeleteObjectVersion", SEGMENT), ("kms:ScheduleKeyDeletion", OWN_KEY)):
             expect(not nobody.may(who, action, resource), who, "may", action)
+
+
+@check
+def key_administrator(templates):
+    """Where one role administers the key nobody else does, it neither uses nor deletes the key, and who breaks the glass still may."""
+    world = World(templates.stack(KeyAdministratorArn=ROLE, BreakGlassTrustedArn=ADMIN))
+    world.people["administrator"] = (ROLE, [ANYTHING])
+    world.expect([
+        ("administrator", "kms:PutKeyPolicy", OWN_KEY, {}, True),
+        ("administrator", "kms:EnableKeyRotation", OWN_KEY, {}, True),
+        ("administrator", "kms:Decrypt", OWN_KEY, {}, False),
+        ("administrator", "kms:CreateGrant", OWN_KEY, {}, False),
+        ("administrator", "kms:DisableKey", OWN_KEY, {}, False),
+        ("administrator", "kms:ScheduleKeyDeletion", OWN_KEY, {}, False),
+        ("admin", "kms:PutKeyPolicy", OWN_KEY, {}, False),
+        ("admin", "kms:ScheduleKeyDeletion", OWN_KEY, {}, False),
+        ("BreakGlassRole", "kms:ScheduleKeyDeletion", OWN_KEY, {}, True),
+        ("BreakGlassRole", "kms:PutKeyPolicy", OWN_KEY, {}, False),
+        ("WorkerRole", "kms:GenerateDataKey", OWN_KEY, THROUGH_S3, True),
+    ])
+    nobody = World(templates.stack(KeyAdministratorArn=ROLE))
+    nobody.people["administrator"] = (ROLE, [ANYTHING])
+    expect(not nobody.may("administrator", "kms:ScheduleKeyDeletion", OWN_KEY), "the administrator deletes the key")
 
 
 @check

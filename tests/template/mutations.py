@@ -29,7 +29,7 @@ def resource(templates, name):
 def policy(templates, role, sid):
     """The list of statements of a role, and the place of one of them."""
     entries = resource(templates, role)["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return entries, next(index for index, entry in enumerate(entries) if entry["Sid"] == sid)
+    return entries, next(index for index, entry in enumerate(entries) if entry.get("Sid") == sid)
 
 
 def statement(templates, role, sid):
@@ -371,7 +371,24 @@ def administrator_deletes_the_key(t):
 
 @mutation("requests_of_people")
 def glass_breaker_reads(t):
-    resource(t, "BreakGlassRole")["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][1]["Action"].append("s3:GetObject")
+    statement(t, "BreakGlassRole", "DeleteEvidence")["Action"].append("s3:GetObject")
+
+
+@mutation("requests_of_people")
+def glass_breaker_buries_nobody(t):
+    entries, index = policy(t, "BreakGlassRole", "Bury")
+    del entries[index]
+
+
+@mutation("key_administrator")
+def everybody_administers_the_key(t):
+    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][0]["Condition"]
+
+
+@mutation("key_administrator")
+def administrator_deletes_the_key_as_well(t):
+    entry = resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][-1]
+    entry["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": {"Ref": "KeyAdministratorArn"}}}
 
 
 @mutation("break_glass")
