@@ -1,5 +1,7 @@
 //! The command line.
 
+mod operator;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -11,6 +13,8 @@ use settings::VARIABLES;
 
 use crate::location::Location;
 use crate::request::Request;
+
+pub use operator::{CoverageArgs, EraseArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,10 +36,18 @@ Examples:
 
 A run that was interrupted, by Ctrl-C or by a power cut, is continued by starting it again; nothing is archived twice.
 
+The operator's commands say what they will do, and do it with --yes:
+  copilot-archive coverage --user ID --to 2026-11-01
+                                                    claim less as read, so that the next runs read it again
+  copilot-archive erase --user ID --reason case-17
+                                                    delete a person's content, behind a tombstone
+
 Exit codes of run:    0 complete, 1 incomplete, 2 refused input, 3 failure
 Exit codes of audit and transcript:
                       0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run
-Exit codes of doctor: 0 nothing to fix, 1 something to fix, 3 could not run";
+Exit codes of doctor: 0 nothing to fix, 1 something to fix, 3 could not run
+Exit codes of coverage and erase:
+                      0 done, 1 to be repeated, 2 refused input, 3 failure";
 
 /// The seed of the simulated tenant if none is given.
 pub const SEED: u64 = 42;
@@ -118,6 +130,10 @@ pub enum Command {
     Transcript(TranscriptArgs),
     /// Says what is wrong with a deployment and the exact fix; archives nothing.
     Doctor(DoctorArgs),
+    /// Lowers what is claimed as read of one person, so that the next runs read it again; nothing but reading raises it.
+    Coverage(CoverageArgs),
+    /// Deletes every version of one person's content, behind a tombstone that keeps later runs from reading the person.
+    Erase(EraseArgs),
 }
 
 /// The options of `run`.
@@ -365,6 +381,12 @@ mod tests {
             vec!["audit", "--all", "--bag", "x"],
             vec!["audit", "--user", "x", "--contact", "y"],
             vec!["transcript", "--user", "x"],
+            vec!["coverage", "--user", "5ac181d0-c896-435a-a745-ac948db1d59a"],
+            vec!["coverage", "--user", "5ac181d0-c896-435a-a745-ac948db1d59a", "--drop", "--to", "2026-01-01"],
+            vec!["coverage", "--user", "adele@contoso.example", "--drop"],
+            vec!["erase"],
+            vec!["erase", "--user", "adele@contoso.example"],
+            vec!["erase", "--user", "5ac181d0-c896-435a-a745-ac948db1d59a", "--reason", "two\nlines"],
         ] {
             assert!(run(&arguments).is_err(), "{arguments:?}");
         }

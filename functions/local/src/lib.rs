@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod custody;
 pub mod doctor;
 pub mod drive;
 mod given;
@@ -65,6 +66,8 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
             ExitCode::from(Box::pin(doctor::run(&args, env, &clock, &account, &screen)).await)
         }
         Some(Command::Transcript(args)) => ExitCode::from(audit::transcript(&args, env, &SystemClock, &screen).await),
+        Some(Command::Coverage(args)) => ExitCode::from(custody::coverage(&args, env, &screen).await),
+        Some(Command::Erase(args)) => ExitCode::from(custody::erase(&args, env, &screen).await),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use archive::Stores;
 use archive::folder::FolderStore;
+use custody::Vaults;
 use domain::Env;
 use evidence::{Folder, Source};
 use settings::{InvalidConfiguration, S3Address, S3AddressError};
@@ -68,6 +69,41 @@ pub struct Place {
     pub location: Location,
     /// How it is read and written.
     pub stores: Stores,
+}
+
+/// A place as its operator uses it, who may delete.
+#[derive(Debug, Clone)]
+pub struct Estate {
+    /// The place.
+    pub place: Place,
+    /// What deletes in it.
+    pub vaults: Vaults,
+    /// Where the state lies, for people.
+    pub state: String,
+}
+
+impl Estate {
+    /// The estate at this location; the environment may name another bucket for the state.
+    pub async fn open(location: &Location, env: &dyn Env) -> Result<Self, PlaceError> {
+        match location {
+            Location::Folder(path) => Self::folder(path),
+            #[cfg(feature = "s3")]
+            Location::Bucket(address) => Ok(crate::s3::estate(address, env).await?),
+            #[cfg(not(feature = "s3"))]
+            Location::Bucket(_) => {
+                let _ = env;
+                Err(PlaceError::WithoutS3)
+            }
+        }
+    }
+
+    /// The estate in this folder.
+    pub fn folder(path: &Path) -> Result<Self, PlaceError> {
+        let store = FolderStore::open(path).map_err(|source| PlaceError::Folder { path: path.to_owned(), source })?;
+        let store = Arc::new(store);
+        let vaults = Vaults { evidence: Arc::clone(&store) as _, state: store };
+        Ok(Self { place: Place::folder(path)?, vaults, state: "the same place".to_owned() })
+    }
 }
 
 /// A place that cannot be used.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use archive::Stores;
 use archive::store::{Store, StoreError};
-use aws::{BucketVersioning, Clients, NoRegion, ObjectLock, S3Store};
+use async_trait::async_trait;
+use aws::{BucketVersioning, Clients, NoRegion, ObjectLock, ObjectVersion, S3Store};
+use custody::{Lock as VersionLock, Vault, Vaults, Version as VaultVersion};
 use domain::{Env, OsRandom, SystemClock};
 use evidence::{Keeping, Lock, Source, SourceError, Version, Versioning, is_key};
 use settings::{S3Address, StateBucket};
 use tokio::runtime::Handle;
 
-use crate::location::{Location, Place, PlaceError};
+use crate::location::{Estate, Location, Place, PlaceError};
 
 /// The clients of this process.
 pub async fn clients() -> Result<Clients, NoRegion> {
@@ -29,6 +31,55 @@ pub fn place_of(clients: &Clients, address: &S3Address, state: &StateBucket) -> 
     let store = |bucket: &String| Arc::new(clients.store(bucket, &address.prefix));
     let stores = Stores { evidence: store(&address.bucket), state: store(state.0.as_ref().unwrap_or(&address.bucket)) };
     Place { location: Location::Bucket(address.clone()), stores }
+}
+
+/// The place at this address, for its operator.
+pub async fn estate(address: &S3Address, env: &dyn Env) -> Result<Estate, PlaceError> {
+    let state: StateBucket = settings::from_env(env, settings::Place::Local)?;
+    Ok(estate_of(&clients().await?, address, &state))
+}
+
+/// The estate that these clients reach.
+pub fn estate_of(clients: &Clients, address: &S3Address, state: &StateBucket) -> Estate {
+    let bucket_of_state = state.0.as_ref().unwrap_or(&address.bucket);
+    let vault = |bucket: &String| Arc::new(BucketVault(clients.store(bucket, &address.prefix)));
+    let vaults = Vaults { evidence: vault(&address.bucket), state: vault(bucket_of_state) };
+    let told = match &state.0 {
+        Some(bucket) => bucket.clone(),
+        None => format!("{bucket_of_state} (STATE_BUCKET names another)"),
+    };
+    Estate { place: place_of(clients, address, state), vaults, state: told }
+}
+
+/// A bucket for its operator.
+#[derive(Debug)]
+struct BucketVault(S3Store);
+
+fn object_version(version: &VaultVersion) -> ObjectVersion {
+    let VaultVersion { key, id, is_delete_marker } = version.clone();
+    ObjectVersion { key, id, is_delete_marker }
+}
+
+#[async_trait]
+impl Vault for BucketVault {
+    async fn versions(&self, prefix: &str) -> Result<Vec<VaultVersion>, StoreError> {
+        let (versions, _) = self.0.versions_below(prefix, false).await?;
+        let version = |ObjectVersion { key, id, is_delete_marker }| VaultVersion { key, id, is_delete_marker };
+        Ok(versions.into_iter().map(version).collect())
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.0.versions_below(prefix, true).await?.1)
+    }
+
+    async fn delete(&self, version: &VaultVersion, bypass_governance: bool) -> Result<(), StoreError> {
+        self.0.delete_version(&object_version(version), bypass_governance).await
+    }
+
+    async fn lock(&self, version: &VaultVersion) -> Result<VersionLock, StoreError> {
+        let ObjectLock { retention, legal_hold } = self.0.lock_of(&object_version(version)).await?;
+        Ok(VersionLock { retention, legal_hold })
+    }
 }
 
 /// Reads a store for an auditor, who asks for one object after the other and waits for each. How large an object may be and

@@ -33,9 +33,20 @@ fn an_audit_that_is_mistyped_could_not_run() {
     }
 }
 
+const ID: &str = "5ac181d0-c896-435a-a745-ac948db1d59a";
+
 #[test]
-fn a_run_that_is_mistyped_is_refused() {
-    for arguments in [&["--seed", "x"][..], &["run", "--to", "2026-01-01"], &["--archive", "s3://Bad_Bucket"]] {
+fn a_run_or_an_operator_s_command_that_is_mistyped_is_refused() {
+    for arguments in [
+        &["--seed", "x"][..],
+        &["run", "--to", "2026-01-01"],
+        &["--archive", "s3://Bad_Bucket"],
+        &["erase"],
+        &["coverage", "--user", ID],
+        // Nothing is wrong with the words here, and there is no archive.
+        &["coverage", "--user", ID, "--drop", "--yes"],
+        &["erase", "--user", ID, "--yes"],
+    ] {
         let output = said(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

@@ -1,0 +1,242 @@
+//! The operator's commands on one person: what they say, and what they do once they are told `--yes`.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use archive::custody::Tombstone;
+use archive::{Archive, ArchiveError, OpenError};
+use custody::coverage::{LowerError, Lowered, Lowering};
+use custody::erase::{Content, Erased, Kept};
+use domain::{Coverage, Env, OsRandom, RunId, SystemClock};
+
+use crate::cli::{CoverageArgs, EraseArgs};
+use crate::location::{Estate, PlaceError};
+use crate::screen::Screen;
+use crate::{COMPLETE, FAILURE, INCOMPLETE, REFUSED};
+
+/// What is said where nothing was done.
+const UNLESS: &str = "nothing was changed; add --yes to do it\n";
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDone {
+    /// The place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// What lies there.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Nothing lies there.
+    #[error("there is no archive in this place")]
+    Nothing,
+    /// The coverage.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl NotDone {
+    /// Whether it is the request that is at fault, and not the store.
+    const fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::Archive(_)
+                | Self::Lower(LowerError::Archive(_) | LowerError::Contended)
+                | Self::Open(OpenError::Store(_))
+        )
+    }
+}
+
+/// Lowers a person's coverage.
+pub async fn coverage(args: &CoverageArgs, env: &dyn Env, screen: &Screen) -> u8 {
+    ended(screen, async { coverage_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
+}
+
+/// Erases a person.
+pub async fn erase(args: &EraseArgs, env: &dyn Env, screen: &Screen) -> u8 {
+    ended(screen, async { erase_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
+}
+
+fn ended(screen: &Screen, outcome: Result<u8, NotDone>) -> u8 {
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            let code = if error.is_refusal() { REFUSED } else { FAILURE };
+            let error: &dyn Error = &error;
+            crate::complain(screen, error);
+            code
+        }
+    }
+}
+
+async fn opened(estate: &Estate) -> Result<Archive, NotDone> {
+    let stores = estate.place.stores.clone();
+    let archive = Archive::open_found(stores, Arc::new(SystemClock), Arc::new(OsRandom)).await?;
+    archive.ok_or(NotDone::Nothing)
+}
+
+/// Lowers a person's coverage in the archive of this estate; the exit code.
+pub async fn coverage_in(estate: &Estate, args: &CoverageArgs, screen: &Screen) -> Result<u8, NotDone> {
+    let archive = opened(estate).await?;
+    let lowering = if args.drop { Lowering::Drop } else { Lowering::Part { from: args.from, to: args.to } };
+    let open = custody::open_runs(&archive).await?;
+    let lowered = match args.yes {
+        true => custody::coverage::lower(&archive, args.user, lowering).await?,
+        false => custody::coverage::plan(&archive, args.user, lowering).await?,
+    };
+    let mut text = format!("coverage of {} in {}\n", args.user, estate.place.location);
+    let Lowered { before, after, restarted } = &lowered;
+    entry(&mut text, "before", &interval(*before));
+    entry(&mut text, "after", &interval(*after));
+    if !restarted.is_empty() {
+        entry(&mut text, "begun anew", &format!("the user's part of {}", names(restarted)));
+    }
+    tell_open(&mut text, &open, "may store the coverage it knew");
+    text.push_str(match (args.yes, lowered.is_nothing()) {
+        (_, true) => "the coverage is that already; nothing was changed\n",
+        (true, false) => "lowered; the next runs read again what was taken away, and write nothing twice\n",
+        (false, false) => UNLESS,
+    });
+    screen.say(&text);
+    Ok(COMPLETE)
+}
+
+/// Erases a person from the archive of this estate; the exit code, which is not 0 until nothing is left.
+pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Result<u8, NotDone> {
+    let archive = opened(estate).await?;
+    let open = custody::open_runs(&archive).await?;
+    let content = custody::erase::content(&archive, &estate.vaults, args.user).await?;
+    let mut text = format!("erase {} from {}\n", args.user, estate.place.location);
+    entry(&mut text, "found", &found(&content, estate));
+    let stays =
+        "rosters hold the names and receipts the numbers until their retention ends: the ledger fixes them by hash";
+    entry(&mut text, "stays", stays);
+    tell_open(&mut text, &open, "may still write of this user");
+    if !args.yes {
+        entry(
+            &mut text,
+            "tombstone",
+            &archive.tombstone(args.user).await?.map_or("none yet".to_owned(), |there| of(&there)),
+        );
+        text.push_str(UNLESS);
+        screen.say(&text);
+        return Ok(COMPLETE);
+    }
+    let tombstone = custody::erase::bury(&archive, args.user, args.reason.clone()).await?;
+    let erased = custody::erase::erase(&archive, &estate.vaults, &content, args.bypass_governance).await?;
+    entry(&mut text, "tombstone", &of(&tombstone));
+    entry(&mut text, "deleted", &format!("{} versions", erased.deleted));
+    if !erased.kept.is_empty() {
+        entry(&mut text, "kept", &kept(&erased));
+    }
+    let whole = erased.kept.is_empty() && open.is_empty();
+    text.push_str(if whole { "erased\n" } else { "not over: repeat the command until it says erased\n" });
+    screen.say(&text);
+    Ok(if whole { COMPLETE } else { INCOMPLETE })
+}
+
+fn of(tombstone: &Tombstone) -> String {
+    format!("of {}", tombstone.erased_at)
+}
+
+fn found(content: &Content, estate: &Estate) -> String {
+    let (segments, pages, state) = (content.segments.len(), content.pages.len(), content.state.len());
+    format!("{segments} versions of segments, {pages} of pages in quarantine, {state} of the state in {}", estate.state)
+}
+
+fn kept(erased: &Erased) -> String {
+    let kept = erased.kept.iter().map(|(kept, count)| match kept {
+        Kept::Retention(mode) => format!("{count} under a {mode} retention"),
+        Kept::LegalHold => format!("{count} under a legal hold"),
+        Kept::Permission => {
+            format!("{count} that may not be deleted, or whose lock may not be seen: check role and bucket policy")
+        }
+    });
+    let mut text = kept.collect::<Vec<_>>().join(", ");
+    if let Some((first, last)) = erased.ends {
+        let _ = write!(text, "; the first retention ends {first}, the last {last}");
+    }
+    text
+}
+
+fn tell_open(text: &mut String, open: &[RunId], danger: &str) {
+    if !open.is_empty() {
+        let sentence = format!("{}: a worker {danger}; repeat the command when they are closed", names(open));
+        entry(text, "open runs", &sentence);
+    }
+}
+
+fn names(runs: &[RunId]) -> String {
+    runs.iter().map(RunId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn interval(coverage: Option<Coverage>) -> String {
+    coverage.map_or("none".to_owned(), |coverage| format!("{} … {}", coverage.from(), coverage.to()))
+}
+
+fn entry(text: &mut String, label: &str, what: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "  {label:<10} {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::layout;
+    use clap::Parser as _;
+    use domain::{TenantId, UserId, Window};
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    const USER: UserId = UserId::from_bytes([0xbb; 16]);
+
+    /// An archive in a folder in which the user has a segment and is covered over November.
+    async fn estate(folder: &std::path::Path) -> (Estate, Archive) {
+        let estate = Estate::folder(folder).unwrap();
+        let stores = estate.place.stores.clone();
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom));
+        let archive = Archive::open_or_create(stores, TenantId::from_bytes([7; 16]), clock, random).await.unwrap();
+        let segment = layout::segment(archive.tenant(), &"2026-11".parse().unwrap(), USER, 1);
+        archive.evidence().put_new(&segment, "x".into()).await.unwrap();
+        let mut handle = archive.checkpoint(USER).await.unwrap();
+        let november = Window::new("2026-11-01T00:00:00Z".parse().unwrap(), "2026-12-01T00:00:00Z".parse().unwrap());
+        handle.checkpoint.coverage = Some(Coverage::first(november.unwrap()));
+        archive.save(&mut handle, SignedDuration::from_hours(72)).await.unwrap();
+        (estate, archive)
+    }
+
+    async fn said(estate: &Estate, words: &[&str]) -> Result<u8, NotDone> {
+        let screen = Screen::to(Box::new(std::io::sink()));
+        let user = USER.to_string();
+        let words = ["copilot-archive", words[0], "--user", &user].into_iter().chain(words[1..].iter().copied());
+        match Cli::parse_from(words).command {
+            Some(Command::Coverage(args)) => coverage_in(estate, &args, &screen).await,
+            Some(Command::Erase(args)) => erase_in(estate, &args, &screen).await,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn in_a_folder_nothing_is_done_without_yes_and_all_of_it_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (estate, archive) = estate(folder.path()).await;
+        let before = archive.list("").await.unwrap();
+        let covered =
+            async || archive.checkpoint(USER).await.unwrap().checkpoint.coverage.map(|coverage| coverage.to());
+        let first = covered().await;
+        for words in [&["coverage", "--drop"][..], &["coverage", "--to", "2026-11-20"], &["erase"]] {
+            assert_eq!(said(&estate, words).await.unwrap(), COMPLETE);
+            assert_eq!((archive.list("").await.unwrap(), covered().await), (before.clone(), first), "{words:?}");
+        }
+        assert_eq!(said(&estate, &["coverage", "--to", "2026-11-20", "--yes"]).await.unwrap(), COMPLETE);
+        assert_eq!(covered().await, Some("2026-11-20T00:00:00Z".parse().unwrap()));
+        let refused = said(&estate, &["coverage", "--to", "2026-11-21", "--yes"]).await.unwrap_err();
+        assert!(refused.is_refusal(), "{refused}");
+        assert_eq!(said(&estate, &["erase", "--yes"]).await.unwrap(), COMPLETE);
+        assert_eq!(archive.list("").await.unwrap(), ["archive.json", &layout::erased(archive.tenant(), USER)]);
+    }
+}
