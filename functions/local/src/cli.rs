@@ -14,7 +14,7 @@ use settings::VARIABLES;
 use crate::location::Location;
 use crate::request::Request;
 
-pub use operator::{CoverageArgs, EraseArgs};
+pub use operator::{CoverageArgs, EraseArgs, HoldArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,12 +41,14 @@ The operator's commands say what they will do, and do it with --yes:
                                                     claim less as read, so that the next runs read it again
   copilot-archive erase --user ID --reason case-17
                                                     delete a person's content, behind a tombstone
+  copilot-archive hold --user ID --on --archive s3://acme-archive/copilot/
+                                                    keep it from being deleted, whatever the retention
 
 Exit codes of run:    0 complete, 1 incomplete, 2 refused input, 3 failure
 Exit codes of audit and transcript:
                       0 no gap and every hash matches, 1 gap, 2 integrity failure, 3 could not run
 Exit codes of doctor: 0 nothing to fix, 1 something to fix, 3 could not run
-Exit codes of coverage and erase:
+Exit codes of coverage, erase and hold:
                       0 done, 1 to be repeated, 2 refused input, 3 failure";
 
 /// The seed of the simulated tenant if none is given.
@@ -134,6 +136,8 @@ pub enum Command {
     Coverage(CoverageArgs),
     /// Deletes every version of one person's content, behind a tombstone that keeps later runs from reading the person.
     Erase(EraseArgs),
+    /// Puts a legal hold on everything that is archived of one person, or takes it away; in a bucket with Object Lock.
+    Hold(HoldArgs),
 }
 
 /// The options of `run`.

@@ -10,7 +10,7 @@ use custody::coverage::{LowerError, Lowered, Lowering};
 use custody::erase::{Content, Erased, Kept};
 use domain::{Coverage, Env, OsRandom, RunId, SystemClock};
 
-use crate::cli::{CoverageArgs, EraseArgs};
+use crate::cli::{CoverageArgs, EraseArgs, HoldArgs};
 use crate::location::{Estate, PlaceError};
 use crate::screen::Screen;
 use crate::{COMPLETE, FAILURE, INCOMPLETE, REFUSED};
@@ -30,6 +30,9 @@ pub enum NotDone {
     /// Nothing lies there.
     #[error("there is no archive in this place")]
     Nothing,
+    /// Nothing there can be held.
+    #[error("nothing can be held in this place: it takes a bucket with Object Lock, as infra/archive.yaml makes them")]
+    HoldsNothing,
     /// The coverage.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -58,6 +61,11 @@ pub async fn coverage(args: &CoverageArgs, env: &dyn Env, screen: &Screen) -> u8
 /// Erases a person.
 pub async fn erase(args: &EraseArgs, env: &dyn Env, screen: &Screen) -> u8 {
     ended(screen, async { erase_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
+}
+
+/// Puts a person's content under legal hold, or lifts that.
+pub async fn hold(args: &HoldArgs, env: &dyn Env, screen: &Screen) -> u8 {
+    ended(screen, async { hold_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
 }
 
 fn ended(screen: &Screen, outcome: Result<u8, NotDone>) -> u8 {
@@ -138,6 +146,37 @@ pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Res
     Ok(if whole { COMPLETE } else { INCOMPLETE })
 }
 
+/// Puts what the archive of this estate holds of a person under legal hold, or lifts that; the exit code.
+pub async fn hold_in(estate: &Estate, args: &HoldArgs, screen: &Screen) -> Result<u8, NotDone> {
+    let archive = opened(estate).await?;
+    if !archive.certain(|| estate.vaults.evidence.holds()).await? {
+        return Err(NotDone::HoldsNothing);
+    }
+    let content = custody::erase::content(&archive, &estate.vaults, args.user).await?;
+    let found = custody::hold::holdable(&content).count();
+    let what = if args.on { "hold" } else { "no longer hold" };
+    let mut text = format!("{what} {} in {}\n", args.user, estate.place.location);
+    entry(&mut text, "found", &format!("{found} versions of segments and pages in quarantine"));
+    if args.on {
+        let open =
+            "a person's later segments are not held: repeat the command after each run for as long as the hold lasts";
+        entry(&mut text, "later", open);
+    }
+    if !args.yes {
+        text.push_str(UNLESS);
+        screen.say(&text);
+        return Ok(COMPLETE);
+    }
+    let held = custody::hold::hold(&archive, &estate.vaults, &content, args.on).await?;
+    entry(&mut text, if args.on { "held" } else { "let go" }, &format!("{} versions", held.set));
+    if held.refused > 0 {
+        entry(&mut text, "refused", &format!("{} versions: check the right to s3:PutObjectLegalHold", held.refused));
+    }
+    text.push_str(if held.refused == 0 { "done\n" } else { "not over: repeat the command\n" });
+    screen.say(&text);
+    Ok(if held.refused == 0 { COMPLETE } else { INCOMPLETE })
+}
+
 fn of(tombstone: &Tombstone) -> String {
     format!("of {}", tombstone.erased_at)
 }
@@ -216,6 +255,7 @@ mod tests {
         match Cli::parse_from(words).command {
             Some(Command::Coverage(args)) => coverage_in(estate, &args, &screen).await,
             Some(Command::Erase(args)) => erase_in(estate, &args, &screen).await,
+            Some(Command::Hold(args)) => hold_in(estate, &args, &screen).await,
             other => panic!("{other:?}"),
         }
     }
@@ -232,6 +272,8 @@ mod tests {
             assert_eq!(said(&estate, words).await.unwrap(), COMPLETE);
             assert_eq!((archive.list("").await.unwrap(), covered().await), (before.clone(), first), "{words:?}");
         }
+        let refused = said(&estate, &["hold", "--on", "--yes"]).await.unwrap_err();
+        assert!(matches!(refused, NotDone::HoldsNothing) && refused.is_refusal());
         assert_eq!(said(&estate, &["coverage", "--to", "2026-11-20", "--yes"]).await.unwrap(), COMPLETE);
         assert_eq!(covered().await, Some("2026-11-20T00:00:00Z".parse().unwrap()));
         let refused = said(&estate, &["coverage", "--to", "2026-11-21", "--yes"]).await.unwrap_err();

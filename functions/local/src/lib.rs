@@ -67,6 +67,7 @@ pub async fn execute(cli: Cli, env: &dyn Env) -> ExitCode {
         }
         Some(Command::Transcript(args)) => ExitCode::from(audit::transcript(&args, env, &SystemClock, &screen).await),
         Some(Command::Coverage(args)) => ExitCode::from(custody::coverage(&args, env, &screen).await),
+        Some(Command::Hold(args)) => ExitCode::from(custody::hold(&args, env, &screen).await),
         Some(Command::Erase(args)) => ExitCode::from(custody::erase(&args, env, &screen).await),
     }
 }

@@ -76,6 +76,14 @@ impl Vault for BucketVault {
         self.0.delete_version(&object_version(version), bypass_governance).await
     }
 
+    async fn holds(&self) -> Result<bool, StoreError> {
+        self.0.has_object_lock().await
+    }
+
+    async fn set_hold(&self, version: &VaultVersion, on: bool) -> Result<(), StoreError> {
+        self.0.set_legal_hold(&object_version(version), on).await
+    }
+
     async fn lock(&self, version: &VaultVersion) -> Result<VersionLock, StoreError> {
         let ObjectLock { retention, legal_hold } = self.0.lock_of(&object_version(version)).await?;
         Ok(VersionLock { retention, legal_hold })

@@ -1,7 +1,7 @@
-//! What only an operator does in a bucket: deletes versions for good.
+//! What only an operator does in a bucket: deletes versions for good, and holds them.
 
 use archive::store::StoreError;
-use aws_sdk_s3::types::ObjectLockLegalHoldStatus;
+use aws_sdk_s3::types::{ObjectLockEnabled, ObjectLockLegalHold, ObjectLockLegalHoldStatus};
 use domain::Timestamp;
 
 use crate::call::CallError;
@@ -17,6 +17,27 @@ impl S3Store {
         let delete = delete.set_bypass_governance_retention(bypass_governance.then_some(true));
         let answer = delete.send().await.map_err(CallError::of);
         answer.map(drop).map_err(|error| self.failed("delete", &version.key, error))
+    }
+
+    /// Whether the bucket has Object Lock, without which it holds nothing.
+    pub async fn has_object_lock(&self) -> Result<bool, StoreError> {
+        let answer = twice(|| async {
+            let call = self.client.get_object_lock_configuration().bucket(&self.bucket);
+            call.send().await.map_err(CallError::of)
+        });
+        let answer = without_lock(answer.await).map_err(|error| self.failed("ask for the locks", "", error))?;
+        let configuration = answer.and_then(|answer| answer.object_lock_configuration);
+        Ok(configuration.and_then(|found| found.object_lock_enabled) == Some(ObjectLockEnabled::Enabled))
+    }
+
+    /// Puts a legal hold on a version, or takes it away.
+    pub async fn set_legal_hold(&self, version: &ObjectVersion, on: bool) -> Result<(), StoreError> {
+        let status = if on { ObjectLockLegalHoldStatus::On } else { ObjectLockLegalHoldStatus::Off };
+        let hold = self.client.put_object_legal_hold().bucket(&self.bucket).key(self.full(&version.key));
+        let hold = hold.set_version_id(version.id.clone());
+        let hold = hold.legal_hold(ObjectLockLegalHold::builder().status(status).build());
+        let answer = hold.send().await.map_err(CallError::of);
+        answer.map(drop).map_err(|error| self.failed("hold", &version.key, error))
     }
 
     /// What keeps a version. Whoever may not see it is refused, so that no lock is taken for none.

@@ -13,8 +13,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{Lock, Vault, Vaults, Version};
 
-/// Deletions in flight: what hides the latency of each behind the others, and is far below what a bucket serves.
-const AT_ONCE: usize = 16;
+/// Calls in flight: what hides the latency of each behind the others, and is far below what a bucket serves.
+pub(crate) const AT_ONCE: usize = 16;
 
 /// The longest reason: a reference, not a story.
 pub const MAX_REASON: usize = 200;

@@ -1,11 +1,12 @@
 //! What an operator does to one user's part of an archive, and no function ever does.
 //!
 //! [`coverage`] lowers what is claimed as read, so that it is read again; [`erase`](mod@erase) deletes a user's content
-//! behind a tombstone. Both say first what they would do. What they need of a store beyond what the functions need is a
-//! [`Vault`].
+//! behind a tombstone; [`hold`] keeps it from being deleted. Each says first what it would do. What they need of a store beyond
+//! what the functions need is a [`Vault`].
 
 pub mod coverage;
 pub mod erase;
+pub mod hold;
 #[cfg(test)]
 mod testing;
 mod vault;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use archive::folder::FolderStore;
 use archive::memory::MemoryStore;
-use archive::store::{Store, StoreError};
+use archive::store::{Store, StoreError, StoreErrorKind};
 use async_trait::async_trait;
 use domain::Timestamp;
 
@@ -47,6 +47,18 @@ pub trait Vault: Send + Sync + fmt::Debug {
     /// Deletes this version for good; one that is gone is deleted already. A lock's refusal is one for want of permission,
     /// as which S3 answers it. A governance retention is set aside only if that is asked for.
     async fn delete(&self, version: &Version, bypass_governance: bool) -> Result<(), StoreError>;
+
+    /// Whether it can hold what a hold is put on.
+    async fn holds(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Puts a legal hold on this version, or takes it away. Only for a store that [`holds`](Self::holds).
+    async fn set_hold(&self, version: &Version, on: bool) -> Result<(), StoreError> {
+        let _ = on;
+        let kind = StoreErrorKind::Refused;
+        Err(StoreError { kind, operation: "hold", key: version.key.clone(), source: None })
+    }
 
     /// What keeps this version.
     async fn lock(&self, version: &Version) -> Result<Lock, StoreError>;

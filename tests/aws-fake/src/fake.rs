@@ -88,6 +88,11 @@ impl AwsFake {
         self.s3().set_default_lock(bucket, mode, days);
     }
 
+    /// The lock of an object.
+    pub fn lock_of(&self, bucket: &str, key: &str) -> Option<Lock> {
+        self.s3().lock_of(bucket, key)
+    }
+
     /// Locks an object.
     pub fn set_lock(&self, bucket: &str, key: &str, lock: Lock) {
         self.s3().set_lock(bucket, key, lock);

@@ -45,6 +45,7 @@ pub(crate) enum Keeping {
     LegalHold,
     Head,
     Delete,
+    PutLegalHold,
 }
 
 impl Keeping {
@@ -57,6 +58,7 @@ impl Keeping {
             Self::LegalHold => "GetObjectLegalHold",
             Self::Head => "HeadObject",
             Self::Delete => "DeleteObjectVersion",
+            Self::PutLegalHold => "PutObjectLegalHold",
         }
     }
 }
@@ -96,6 +98,26 @@ impl S3 {
             bucket.objects.remove(key);
         }
         gone
+    }
+
+    pub(crate) fn lock_of(&self, bucket: &str, key: &str) -> Option<Lock> {
+        Some(self.buckets.get(bucket)?.objects.get(key)?.lock.clone())
+    }
+
+    /// Of a key's versions all are held or none.
+    pub(crate) fn put_legal_hold(&mut self, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
+        let bucket = bucket_mut(&mut self.buckets, name)?;
+        if bucket.default_lock.is_none() {
+            return Err(Refusal::new(400, "InvalidRequest", "bucket is missing object lock configuration"));
+        }
+        let history = bucket.objects.get_mut(key).ok_or_else(no_such_key)?;
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        history.lock.legal_hold = match (body.contains("<Status>ON</Status>"), body.contains("<Status>OFF</Status>")) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => return Err(Refusal::new(400, "MalformedXML", "the hold has no status")),
+        };
+        Ok(Reply::new(200, "application/xml", ""))
     }
 
     pub(crate) fn keeping(&self, asked: Keeping, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {

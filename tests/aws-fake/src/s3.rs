@@ -107,6 +107,7 @@ impl Asked {
         let asked = |name: &str| request.parameter(name).is_some();
         match (&request.method, key.is_empty()) {
             (&Method::PUT, true) => Self::CreateBucket(bucket),
+            (&Method::PUT, false) if asked("legal-hold") => Self::Keeping { asked: Keeping::PutLegalHold, bucket, key },
             (&Method::PUT, false) => Self::Put(Put::read(request, bucket, key)),
             (&Method::DELETE, false) if asked("versionId") => Self::Keeping { asked: Keeping::Delete, bucket, key },
             (&Method::DELETE, false) => {
@@ -284,6 +285,7 @@ impl S3 {
             Asked::Delete { bucket, key, etag } => self.delete(&bucket, &key, etag.as_deref()),
             Asked::List { bucket, prefix } => self.list(&bucket, &prefix, request),
             Asked::Keeping { asked: Keeping::Delete, bucket, key } => self.delete_version(&bucket, &key, request, now),
+            Asked::Keeping { asked: Keeping::PutLegalHold, bucket, key } => self.put_legal_hold(&bucket, &key, request),
             Asked::Keeping { asked, bucket, key } => self.keeping(asked, &bucket, &key, request),
             Asked::Unknown(refusal) => Err(refusal),
         }

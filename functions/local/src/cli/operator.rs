@@ -59,6 +59,31 @@ pub struct EraseArgs {
     pub yes: bool,
 }
 
+/// The options of `hold`.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["on", "off"]))]
+pub struct HoldArgs {
+    /// The bucket of the archive, as s3://BUCKET/PREFIX. A folder holds nothing.
+    #[arg(long, value_name = "DIR", default_value = "./archive")]
+    pub archive: Location,
+
+    /// The person's object id.
+    #[arg(long, value_name = "ID")]
+    pub user: UserId,
+
+    /// Put a legal hold on everything that is archived of the person.
+    #[arg(long)]
+    pub on: bool,
+
+    /// Take it away.
+    #[arg(long)]
+    pub off: bool,
+
+    /// Do it. Without this it is only said.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 fn reason(text: &str) -> Result<String, &'static str> {
     if custody::erase::is_reason(text) { Ok(text.to_owned()) } else { Err("is no short line of text") }
 }
