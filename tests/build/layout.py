@@ -8,9 +8,12 @@ import sys
 
 from samtranslator.yaml_helper import yaml_parse
 
+ROOT = pathlib.Path(__file__).parents[2]
+
 
 def bring(build):
-    """Copies what the template's metadata names outside the build into it."""
+    """Copies into the build what lies outside: what the template's metadata names, and with what defaults it is deployed."""
+    shutil.copy2(ROOT / "samconfig.toml", build)
     template = build / "template.yaml"
 
     def brought(named):
