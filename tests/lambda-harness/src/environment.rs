@@ -21,8 +21,9 @@ use crate::runtime_api::{Next, Reported, RuntimeApi, Said};
 /// Has the kernel kill a process when the thread that started it is gone, and becomes the program: part of util-linux.
 const SETPRIV: &str = "/usr/bin/setpriv";
 
-/// How long a process may take to its first poll: what Lambda gives it.
-const START: Duration = Duration::from_secs(10);
+/// How long a process may take to its first poll. Lambda gives it ten seconds; a busy machine may need more, and only a process
+/// that never polls takes all of it.
+const START: Duration = Duration::from_secs(120);
 
 /// A binary and what it is started with.
 #[derive(Debug)]

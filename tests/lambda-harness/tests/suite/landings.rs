@@ -1,6 +1,8 @@
 //! Puts whose answer never comes, and that land later or never.
 
-use aws_fake::{Effect, Fault, Landing};
+use std::collections::BTreeSet;
+
+use aws_fake::{Call, Effect, Fault, Landing};
 use lambda_harness::{Fate, Outcome, Setup, Stack};
 
 use super::{daily, hours, tenant, user};
@@ -47,6 +49,13 @@ async fn a_put_without_an_answer_is_made_again_and_may_land_at_any_time_or_never
     }
 }
 
+/// Whether a segment was put that had been put before.
+fn put_again(calls: &[Call]) -> bool {
+    let mut puts = calls.iter().filter(|one| one.action == "PutObject" && one.resource.contains("/segment-"));
+    let mut seen = BTreeSet::new();
+    puts.any(|put| !seen.insert(&put.resource))
+}
+
 /// When the put of a killed worker lands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lands {
@@ -60,14 +69,13 @@ async fn a_put_of_a_killed_worker_may_land_before_the_next_attempt_or_after_it()
     for lands in [Lands::BeforeItsMessageComesAgain, Lands::AfterTheRun, Lands::Never] {
         let (stack, users, now) = stack().await;
         let run = stack.plan(&daily(now)).await;
-        // All segments of the first worker are on their way when it is killed.
+        // All segments of the first worker are on their way when it is killed: it puts some of them for the second time.
         let late = Effect::Late(Landing::OnDemand);
         stack.fake.plan(Fault::new(late).action("PutObject").resource("/segment-").times(usize::MAX));
         let fake = stack.fake.clone();
         stack.source.decide(move |_| {
             let fake = fake.clone();
-            let kill =
-                async move { fake.until(|calls| calls.iter().any(|one| one.resource.contains("/segment-"))).await };
+            let kill = async move { fake.until(put_again).await };
             Fate { kill: Box::pin(kill), ..Fate::default() }
         });
         stack.source.step().await;

@@ -16,11 +16,20 @@ mod refusals;
 mod sweep;
 mod timeouts;
 
+use std::time::Duration;
+
 use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
 use graph_simulator::{Folder, Item, Tenant, plain};
 use jiff::SignedDuration;
 use lambda_harness::{CANARY, Line};
+use queue::Delivery;
 use serde_json::Value;
+
+/// How long an answer may be on its way to a process: longer than a busy machine stands still.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Longer than any test waits, in milliseconds.
+const NEVER: u64 = 3_600_000;
 
 fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -43,6 +52,13 @@ fn user(tenant: &mut Tenant, number: u64, count: usize, newest: SignedDuration, 
         created -= every;
     }
     user
+}
+
+/// What a batch is given where time is to be up: twice as much each time it comes again, since on a busy machine the margin that
+/// is left of it may be over before anybody could look.
+fn more_each_time(first: Duration, batch: &[Delivery]) -> Duration {
+    let received = batch.iter().map(|message| message.receive_count).max().unwrap_or(1);
+    first * 2_u32.saturating_pow(received - 1)
 }
 
 /// A daily run scheduled for this time.

@@ -2,22 +2,35 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use aws_fake::{Effect, Fault as AwsFault};
 use domain::{Clock, SystemClock, UserId};
 use graph_simulator::{Fault, RetryAfter, Rule};
 use jiff::SignedDuration;
 use lambda_harness::{Batch, Fate, Outcome, Setup, Stack, named};
+use queue::Delivery;
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
-use super::{daily, hours, tenant, user};
+use super::{GRACE, NEVER, daily, hours, more_each_time, tenant, user};
 
-/// How long an answer may be on its way to a process on a busy machine.
-const GRACE: Duration = Duration::from_millis(250);
+/// What a worker is given while it holds a page that does not come.
+const GIVEN: Duration = Duration::from_secs(4);
+
+/// What a refusal says to wait: longer than its answer may be on its way.
+const WAIT: u32 = 2 + GRACE.as_secs() as u32;
 
 fn overlap(a: &Batch, b: &Batch) -> bool {
     a.invoked.environment != b.invoked.environment && a.begun < b.ended && b.begun < a.ended
+}
+
+/// Waits for the other, if there is one.
+async fn meet(other: Option<Arc<Barrier>>) {
+    if let Some(other) = other {
+        other.wait().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,9 +38,10 @@ async fn everything_goes_wrong_in_one_run_and_nothing_is_lost_or_twice() {
     let mut tenant = tenant();
     let now = tenant.now;
     let mut all: Vec<UserId> = (1..=40).map(|number| user(&mut tenant, number, 6, hours(1), hours(9))).collect();
-    let (killer, heavy) = (all[29], user(&mut tenant, 50, 2_000, hours(1), SignedDuration::from_mins(2)));
-    let [hopeless, throttled, forgotten] = [51, 52, 53].map(|number| user(&mut tenant, number, 6, hours(1), hours(9)));
-    all.extend([heavy, hopeless, throttled, forgotten]);
+    let (throttled, killer) = (all[4], all[29]);
+    let heavy = user(&mut tenant, 50, 2_000, hours(1), SignedDuration::from_mins(2));
+    let [hopeless, other, forgotten] = [51, 52, 53].map(|number| user(&mut tenant, number, 6, hours(1), hours(9)));
+    all.extend([heavy, hopeless, other, forgotten]);
     let setup = Setup { requests_per_second: 96.0, max_receive_count: 6, ..Setup::new(tenant) };
     let stack = Stack::new(setup).await;
 
@@ -40,38 +54,54 @@ async fn everything_goes_wrong_in_one_run_and_nothing_is_lost_or_twice() {
     stack.lose_checkpoint(forgotten);
     stack.fake.clear_calls();
     let today = stack.plan(&daily(now)).await;
-    let throttle = Fault::Throttle { retry_after: RetryAfter::Seconds, seconds: 2 };
+    let throttle = Fault::Throttle { retry_after: RetryAfter::Seconds, seconds: WAIT };
     stack.simulator.change(|switches| {
         switches.rules = vec![
-            Rule::always(Fault::Slow { millis: 250 }).user(heavy),
+            // This page does not come until the user was handed over.
+            Rule::always(Fault::Slow { millis: NEVER }).user(heavy).page(2),
             // So that the kill comes before the answer.
-            Rule::always(Fault::Slow { millis: 300 }).user(killer),
+            Rule::always(Fault::Slow { millis: NEVER }).user(killer),
             Rule::always(Fault::Status(400)).user(hopeless),
             Rule::always(throttle).user(throttled).first(2),
         ];
     });
-    let (fake, simulator) = (stack.fake.clone(), Arc::clone(&stack.simulator));
-    let first = AtomicBool::new(true);
+    // Two at first, and neither is over before the other has come as far: no receipt gets through before its writer is killed.
+    stack.fake.plan(AwsFault::new(Effect::Hang).action("PutObject").resource("/receipts/").times(usize::MAX));
+    let (fake, simulator, both) = (stack.fake.clone(), Arc::clone(&stack.simulator), Arc::new(Barrier::new(2)));
+    let (begun, handed_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     stack.source.decide(move |messages| {
         let users = named(messages);
-        // Not enough for all pages of the heavy user.
-        let timeout = users.contains(&heavy).then_some(Duration::from_secs(4));
-        if users.contains(&killer) {
-            let kill = Stack::asked(Arc::clone(&simulator), killer, SystemClock.now());
-            return Fate { timeout, kill: Box::pin(kill) };
+        let again = |one: &Delivery| one.body.contains(&heavy.to_string()) && !one.body.contains("\"hops\":0");
+        if messages.iter().any(again) && !handed_over.swap(true, Relaxed) {
+            simulator.change(|switches| switches.rules.retain(|rule| rule.when.user != Some(heavy)));
         }
-        if !first.swap(false, Relaxed) {
+        let waits = users.contains(&heavy) && !handed_over.load(Relaxed);
+        let timeout = waits.then(|| more_each_time(GIVEN, messages));
+        let both = (begun.fetch_add(1, Relaxed) < 2).then(|| Arc::clone(&both));
+        if users.contains(&killer) {
+            let asked = Stack::asked(Arc::clone(&simulator), killer, SystemClock.now());
+            return Fate {
+                timeout,
+                kill: Box::pin(async {
+                    asked.await;
+                    meet(both).await
+                }),
+            };
+        }
+        if both.is_none() {
             return Fate { timeout, ..Fate::default() };
         }
         // In the middle of the batch: some users are archived, and there is no receipt.
         let (fake, user) = (fake.clone(), format!("user_id={}/segment", users.iter().nth(users.len() / 2).unwrap()));
         let kill = async move {
             fake.until(|calls| calls.iter().any(|one| one.action == "PutObject" && one.resource.contains(&user))).await;
+            meet(both).await;
         };
         Fate { timeout, kill: Box::pin(kill) }
     });
     // One of these is killed in the middle of its batch, the other by the user that kills.
     tokio::join!(stack.source.step(), stack.source.step());
+    stack.fake.clear_faults();
     // Now the plan is sent once more, and a look-back runs beside it.
     assert_eq!(stack.plan(&daily(now)).await, today);
     let lookback = stack.plan(&format!(r#"{{"scheduledTime":"{now}","lookbackHours":48}}"#)).await;

@@ -10,7 +10,7 @@ use graph_simulator::{Fault, RequestKind, Rule, Switches};
 use lambda_harness::{Gate, Setup, Stack};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{daily, hours, tenant, user};
+use super::{NEVER, daily, hours, tenant, user};
 
 /// The process of this stack's function: by its environment, in which the ports are the stack's own.
 fn process_of(function: &str, address: &str) -> Option<(Pid, String)> {
@@ -32,12 +32,13 @@ fn address(stack: &Stack) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_stands_still_inside_a_call_goes_on_with_a_new_connection_and_a_new_token() {
     /// How long a token lives. It is renewed at half of it.
-    const TOKEN: i64 = 2;
+    const TOKEN: i64 = 8;
     let mut tenant = tenant();
     let now = tenant.now;
     let users: Vec<_> = (1..=6).map(|number| user(&mut tenant, number, 3, hours(1), hours(1))).collect();
     let gate = Gate::new(None);
-    let slow = Rule::always(Fault::Slow { millis: 300 }).user(users[3]).first(1);
+    // It never comes, since the connection is cut before.
+    let slow = Rule::always(Fault::Slow { millis: NEVER }).user(users[3]).first(1);
     let switches = Switches { token_seconds: TOKEN, ..Switches::with_rules([slow]) };
     let setup = Setup { switches, workers: 1, gate: Some(gate.clone()), ..Setup::new(tenant) };
     let stack = Stack::new(setup).await;

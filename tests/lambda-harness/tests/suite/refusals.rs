@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::{daily, hours, messages, tenant, user};
 
+/// What an invocation may take that takes no time.
+const ENOUGH: Duration = Duration::from_secs(120);
+
 fn errors<'a>(lines: &'a [Line], message: &'a str) -> impl Iterator<Item = Value> + 'a {
     messages(lines, message).filter(|line| line["level"] == "ERROR")
 }
@@ -61,7 +64,7 @@ async fn a_scheduled_time_that_was_not_filled_in_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_reported_without_what_it_says_and_the_process_lives() {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_panics"));
-    let function = Function::new("panics", binary, BTreeMap::new(), Duration::from_secs(10));
+    let function = Function::new("panics", binary, BTreeMap::new(), ENOUGH);
     for _ in 0..2 {
         let reported = function.answer(r#"{"text":"canary-event"}"#).await.unwrap_err();
         assert_eq!(reported.error_type, "Panicked");
@@ -81,7 +84,7 @@ async fn a_panic_is_reported_without_what_it_says_and_the_process_lives() {
 async fn a_process_that_cannot_be_an_environment_ends() {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_panics"));
     let variables = BTreeMap::from([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), "much".to_owned())]);
-    let function = Function::new("panics", binary, variables, Duration::from_secs(10));
+    let function = Function::new("panics", binary, variables, ENOUGH);
     assert_eq!(function.invoke("{}").await.outcome, Outcome::Exited);
 }
 
