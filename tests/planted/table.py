@@ -11,11 +11,22 @@ SUITE = re.compile(r"^\* ([^:\n]+):((?: .+\n(?:  .+\n)*))", re.MULTILINE)
 WIDTH = 120
 
 
+class Stray(Exception):
+    """Something that stands in the document and is of no bug."""
+
+
 def read():
-    """The tests named for each bug: by bug, by suite."""
-    found = {}
-    for name, _, lists in SECTION.findall(DOCUMENT.read_text()):
+    """The tests named for each bug: by bug, by suite. What is not read of a section or a list is refused, not left out."""
+    document, found = DOCUMENT.read_text(), {}
+    for name, _, lists in SECTION.findall(document):
+        if name in found:
+            raise Stray(f"{DOCUMENT.name} has {name} twice")
         found[name] = {suite: set(re.findall(r"`([^`]+)`", tests)) for suite, tests in SUITE.findall(lists)}
+        if stray := SUITE.sub("", lists).strip():
+            raise Stray(f"{DOCUMENT.name}: {name} has a list that names no suite: {stray}")
+    stray = [line for line in SECTION.sub("", document).splitlines() if line.startswith(("### ", "* "))]
+    if stray:
+        raise Stray(f"{DOCUMENT.name}: this is of no bug: {stray[0]}")
     return found
 
 

@@ -1,12 +1,14 @@
 //! What goes wrong on the way: interrupted work, lost messages, bad pages, users that always fail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Kind, Message, RunId, Timestamp};
+use archive::faults::{FaultStore, Operation};
+use domain::{Class, Kind, Message, RunId, Timestamp, UserId};
 use end_to_end::{BATCH, FIFTEEN_MINUTES, World};
 use graph_simulator::{Fault, Item, RequestKind, Rule, Switches, User, UserState, numbered};
 use jiff::SignedDuration;
-use queue::Queue;
+use queue::{Delivery, Outgoing, Queue};
 
 use super::{ago, hours, item, now, one_user, tenant};
 
@@ -362,4 +364,68 @@ async fn an_invocation_that_is_killed_anywhere_is_repeated_and_nothing_is_lost_o
         assert!(report.complete, "killed after {cut:?} ({killed:?}): {report:#?}");
         world.expect_truth(users);
     }
+}
+
+/// Two users in a run, of whom one's messages vanish, and the body of one of them. Reconcile sends them again until it gives up.
+async fn one_vanishes(store: &FaultStore, world: &World, lost: UserId) -> String {
+    let at = world.seconds();
+    world.fan_out(&format!(r#"{{"scheduledTime":"{at}"}}"#)).await.unwrap();
+    let mut body = None;
+    // What closes the run is stopped between the users file and the report.
+    store.fail_next(Operation::Put, "/report.json", archive::faults::Fault::Denied);
+    for _ in 0..8 {
+        let (vanish, reach): (Vec<Delivery>, _) =
+            world.queue.receive(BATCH).await.into_iter().partition(|one| one.body.contains(&lost.to_string()));
+        world.queue.delete(vanish.iter().map(|one| one.receipt_handle.clone()).collect()).await.unwrap();
+        world.invoke(0, reach).await;
+        body = vanish.into_iter().next().map(|one| one.body).or(body);
+        if world.try_reconcile(&format!(r#"{{"runId":"{}"}}"#, daily_run(at))).await.is_err() {
+            return body.unwrap();
+        }
+    }
+    panic!("reconcile does not give up")
+}
+
+async fn world_of_two() -> (Arc<FaultStore>, World, [UserId; 2]) {
+    let mut tenant = tenant();
+    let users = [1, 2].map(|number| tenant.add_licensed(number));
+    for user in users {
+        tenant.add_items(user, 5, ago(hours(3)), hours(1));
+    }
+    let mut world = World::new(tenant);
+    let store = Arc::new(FaultStore::new(Arc::clone(&world.store) as _));
+    world.stores.evidence = Arc::clone(&store) as _;
+    (store, world, users)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_whose_messages_vanish_is_missing_and_the_run_is_not_complete() {
+    let (store, world, [read, lost]) = world_of_two().await;
+    one_vanishes(&store, &world, lost).await;
+    let run = daily_run(world.simulator.tenant().now);
+    let report = world.finish(&run).await;
+    assert_eq!((report.complete, report.users.exported, report.users.missing), (false, 1, 1), "{report:#?}");
+    assert_eq!(world.line(&run, lost).await.class, None);
+    world.expect_truth([read]);
+    // Who was missed is read by the next run.
+    world.pass(hours(24)).await;
+    assert!(world.daily().await.complete);
+    world.expect_truth([read, lost]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_comes_after_the_users_file_is_late_and_in_no_number() {
+    let (store, world, users) = world_of_two().await;
+    let body = one_vanishes(&store, &world, users[1]).await;
+    // Now it comes after all: its user is read, before the report and the ledger entry of the run are there.
+    world.queue.send(vec![Outgoing { body, delay: Duration::ZERO }]).await.unwrap();
+    let run = daily_run(world.simulator.tenant().now);
+    let report = world.finish(&run).await;
+    world.expect_truth(users);
+    let receipts = world.archive().await.receipts(&run).await.unwrap();
+    let class = |user| receipts.iter().flat_map(|(_, lines)| lines).find(|line| line.user_id == user).unwrap().class;
+    assert_eq!(users.map(class), [Some(Class::Exported); 2], "each has a receipt");
+    assert_eq!((report.complete, report.users.exported, report.users.missing), (false, 1, 1), "{report:#?}");
+    assert_eq!((report.interactions.new, world.held(users[0])), (5, 5));
+    assert_eq!(world.verify().numbers.late_receipts, 1);
 }
