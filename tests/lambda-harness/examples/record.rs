@@ -15,6 +15,7 @@ use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
 use graph_simulator::{Fault, Federation, Item, RequestKind, Rule, Tenant, plain};
 use jiff::SignedDuration;
 use lambda_harness::{Fate, Setup, Stack, named};
+use queue::Options;
 use serde_json::{Value, json};
 
 /// Items of the user whose pages do not fit into one invocation.
@@ -92,7 +93,7 @@ async fn bad_day() -> Value {
     for number in 5..=8 {
         user(&mut tenant, number, 4);
     }
-    let setup = Setup { max_receive_count: 4, ..Setup::new(tenant) };
+    let setup = Setup { queue: Options { max_receive_count: 4, ..Options::default() }, ..Setup::new(tenant) };
     let stack = Stack::new(setup).await;
     stack.run(&daily(now - SignedDuration::from_hours(24))).await;
     stack.lose_checkpoint(forgotten);
@@ -145,7 +146,7 @@ async fn refused(at_work: bool) -> Value {
     let mut tenant = tenant();
     let now = tenant.now;
     user(&mut tenant, 1, 4);
-    let setup = Setup { max_receive_count: 2, ..Setup::new(tenant) };
+    let setup = Setup { queue: Options { max_receive_count: 2, ..Options::default() }, ..Setup::new(tenant) };
     let refuse = Rule::always(Fault::Aadsts(7_000_222)).kind(RequestKind::Token);
     if at_work {
         let stack = planned(setup, now).await;

@@ -65,8 +65,8 @@ pub struct Setup {
     pub batch: usize,
     /// How long an invocation may take: far longer than any takes, unless a test is about time that is up.
     pub timeout: Duration,
-    /// Receptions after which a message goes to the dead letters.
-    pub max_receive_count: u32,
+    /// How the queue behaves.
+    pub queue: Options,
     /// Variables of the functions, in place of those that are set anyway.
     pub variables: BTreeMap<String, String>,
     /// What all calls of the functions go through, if anything.
@@ -85,7 +85,7 @@ impl Setup {
             workers: 2,
             batch: 20,
             timeout: Duration::from_secs(300),
-            max_receive_count: 5,
+            queue: Options::default(),
             variables: BTreeMap::new(),
             gate: None,
             graph_clock: Arc::new(SystemClock),
@@ -126,13 +126,13 @@ impl Stack {
     /// A stack in which nothing has happened yet.
     pub async fn new(setup: Setup) -> Self {
         let Setup { tenant, mut switches, requests_per_second, workers, batch, timeout, variables, .. } = setup;
-        let Setup { max_receive_count, gate, graph_clock, .. } = setup;
+        let Setup { queue, gate, graph_clock, .. } = setup;
         let folder = functions();
         let fake = AwsFake::new(Arc::new(SystemClock), Arc::new(OsRandom));
         for bucket in [ARCHIVE, STATE] {
             fake.create_bucket(bucket);
         }
-        fake.create_queue(QUEUE, Options { max_receive_count, ..Options::default() });
+        fake.create_queue(QUEUE, queue);
         fake.set_secret(SECRET, &tenant.application.secret);
         let aws = aws_fake::Server::start(fake.clone(), 0).await.expect("a port is free");
         switches.quota.per_second = requests_per_second * HEADROOM + (workers * IN_FLIGHT) as f64;

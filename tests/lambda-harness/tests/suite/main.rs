@@ -7,6 +7,7 @@
     reason = "the tests' own helpers fail loudly, and tell how"
 )]
 
+mod deliveries;
 mod ends;
 mod landings;
 mod one_run;
@@ -22,11 +23,11 @@ use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
 use graph_simulator::{Folder, Item, Tenant, plain};
 use jiff::SignedDuration;
 use lambda_harness::{CANARY, Line};
-use queue::Delivery;
+use queue::{Delivery, Options};
 use serde_json::Value;
 
 /// How long an answer may be on its way to a process: longer than a busy machine stands still.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(6);
 
 /// Longer than any test waits, in milliseconds.
 const NEVER: u64 = 3_600_000;
@@ -54,10 +55,15 @@ fn user(tenant: &mut Tenant, number: u64, count: usize, newest: SignedDuration, 
     user
 }
 
-/// What a batch is given where time is to be up: twice as much each time it comes again, since on a busy machine the margin that
-/// is left of it may be over before anybody could look.
-fn more_each_time(first: Duration, batch: &[Delivery]) -> Duration {
-    let received = batch.iter().map(|message| message.receive_count).max().unwrap_or(1);
+/// A queue that gives a message up after so many receptions.
+fn given_up_after(max_receive_count: u32) -> Options {
+    Options { max_receive_count, ..Options::default() }
+}
+
+/// What a batch is given where the time is to be up for these of its messages: twice as much each time they come again, since on
+/// a busy machine the margin that is left of it may be over before anybody could look.
+fn more_each_time<'a>(first: Duration, messages: impl IntoIterator<Item = &'a Delivery>) -> Duration {
+    let received = messages.into_iter().map(|message| message.receive_count).max().unwrap_or(1);
     first * 2_u32.saturating_pow(received - 1)
 }
 

@@ -10,7 +10,7 @@ use graph_simulator::{Fault, RequestKind, Rule, Switches};
 use lambda_harness::{Gate, Setup, Stack};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{NEVER, daily, hours, tenant, user};
+use super::{NEVER, daily, given_up_after, hours, tenant, user};
 
 /// The process of this stack's function: by its environment, in which the ports are the stack's own.
 fn process_of(function: &str, address: &str) -> Option<(Pid, String)> {
@@ -132,7 +132,7 @@ async fn a_bucket_that_refuses_fails_the_run_and_is_not_stormed() {
         let mut tenant = tenant();
         let now = tenant.now;
         let users: Vec<_> = (1..=3).map(|number| user(&mut tenant, number, 3, hours(1), hours(1))).collect();
-        let stack = Stack::new(Setup { workers: 1, max_receive_count: 2, ..Setup::new(tenant) }).await;
+        let stack = Stack::new(Setup { workers: 1, queue: given_up_after(2), ..Setup::new(tenant) }).await;
         let run = stack.plan(&daily(now)).await;
         let refused = AwsFault::new(Effect::answer(status, code)).action("PutObject").resource("/segment-");
         stack.fake.plan(refused.times(usize::MAX));

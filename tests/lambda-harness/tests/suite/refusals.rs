@@ -7,7 +7,7 @@ use std::time::Duration;
 use lambda_harness::{Function, Line, Outcome, Setup, Stack};
 use serde_json::Value;
 
-use super::{daily, hours, messages, tenant, user};
+use super::{daily, given_up_after, hours, messages, tenant, user};
 
 /// What an invocation may take that takes no time.
 const ENOUGH: Duration = Duration::from_secs(120);
@@ -93,7 +93,7 @@ async fn a_record_that_cannot_be_read_fails_alone() {
     let mut tenant = tenant();
     let now = tenant.now;
     let users: Vec<_> = (1..=5).map(|number| user(&mut tenant, number, 4, hours(1), hours(1))).collect();
-    let stack = Stack::new(Setup { max_receive_count: 2, ..Setup::new(tenant) }).await;
+    let stack = Stack::new(Setup { queue: given_up_after(2), ..Setup::new(tenant) }).await;
     let run = stack.plan(&daily(now)).await;
     let later = format!(r#"{{"v":2,"run_id":"{run}","user_id":"{}"}}"#, users[0]);
     let bad = ["canary-body", later.as_str()];

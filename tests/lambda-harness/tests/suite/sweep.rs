@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use lambda_harness::{CANARY, Fate, Function, Gate, Hold, Outcome, Setup, Stack};
 use serde_json::Value;
 
-use super::{NEVER, daily, hours, more_each_time, tenant, user};
+use super::{NEVER, daily, given_up_after, hours, more_each_time, tenant, user};
 
 /// Of the points the ordinary tests take every n-th: no divisor of what repeats among the calls.
 const STRIDE: u64 = 11;
@@ -92,7 +92,7 @@ impl Sweep {
             switches: Switches::with_rules([slow]),
             workers: 1,
             timeout: ENOUGH,
-            max_receive_count: 10,
+            queue: given_up_after(10),
             gate: Some(gate.clone()),
             graph_clock: Arc::<Ahead>::clone(&graph_clock),
             ..Setup::new(tenant)
