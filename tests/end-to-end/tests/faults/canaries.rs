@@ -40,28 +40,30 @@ pub(crate) fn error_body() -> String {
     )
 }
 
-/// Searches everything that left the processes of a run. Content belongs to records and quarantine, names to rosters.
+/// Searches everything that left the processes of a run. Prompts belong to records, names to rosters, and either to what is kept
+/// of a page that was none.
 pub(crate) fn search(bed: &Bed, log: &Log) {
     let (tokens, messages) = bed.judge.secrets_and_messages();
-    let names = [UPN, NAME, MAIL].map(str::to_owned);
-    let mut elsewhere: Vec<String> = vec![PROMPT.to_owned(), SECRET.to_owned()];
-    elsewhere.extend(tokens);
-    let look = |place: &str, text: &str, names_belong: bool| {
-        let found =
-            elsewhere.iter().chain(names.iter().filter(|_| !names_belong)).find(|canary| text.contains(*canary));
-        if let Some(canary) = found {
+    let secrets: Vec<&str> = std::iter::once(SECRET).chain(tokens.iter().map(String::as_str)).collect();
+    let look = |place: &str, text: &str, belongs: &[&str]| {
+        let elsewhere = [PROMPT, UPN, NAME, MAIL].into_iter().filter(|canary| !belongs.contains(canary));
+        if let Some(canary) = elsewhere.chain(secrets.iter().copied()).find(|canary| text.contains(canary)) {
             bed.judge.broken(format!("{} stands in {place}", &canary[..canary.len().min(24)]));
         }
     };
     for (key, bytes) in bed.memory.objects() {
-        look("a key", &key, false);
-        if key.starts_with("interactions/") || key.starts_with("quarantine/") {
-            continue;
-        }
-        let bytes = if key.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes.to_vec() };
-        look(&key, &String::from_utf8_lossy(&bytes), key.ends_with("/roster.jsonl.zst"));
+        look("a key", &key, &[]);
+        let bytes =
+            if key.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap_or_default() } else { bytes.to_vec() };
+        let belongs: &[&str] = match key.split('/').next() {
+            Some("interactions") => &[PROMPT],
+            Some("quarantine") => &[PROMPT, UPN, NAME, MAIL],
+            _ if key.ends_with("/roster.jsonl.zst") => &[UPN, NAME, MAIL],
+            _ => &[],
+        };
+        look(&key, &String::from_utf8_lossy(&bytes), belongs);
     }
-    messages.iter().for_each(|message| look("a message", message, false));
-    bed.errors.lock().unwrap().iter().for_each(|error| look("an error", error, false));
-    look("the log", &log.text(), false);
+    messages.iter().for_each(|message| look("a message", message, &[]));
+    bed.errors.lock().unwrap().iter().for_each(|error| look("an error", error, &[]));
+    look("the log", &log.text(), &[]);
 }

@@ -140,6 +140,9 @@ async fn canaries_are_found_wherever_they_do_not_belong() {
         ("runs/r/run.json", format!("{{\"x\":\"{}\"}}", canaries::SECRET)),
         ("state/x", format!("{{\"x\":\"{}\"}}", canaries::UPN)),
         ("runs/r/roster.jsonl.zst", prompt.clone()),
+        ("interactions/x.zst", format!("{{\"x\":\"{}\"}}", canaries::NAME)),
+        ("interactions/y.zst", canaries::SECRET.to_owned()),
+        ("quarantine/x.zst", canaries::SECRET.to_owned()),
     ];
     for (key, content) in places {
         let (bed, _) = bed();
@@ -149,8 +152,10 @@ async fn canaries_are_found_wherever_they_do_not_belong() {
         expect(&bed, &[key]);
     }
     let (bed, user) = bed();
-    let names = zstd::encode_all(canaries::NAME.as_bytes(), 1).unwrap();
-    bed.memory.overwrite("runs/r/roster.jsonl.zst", names);
+    let packed = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    bed.memory.overwrite("runs/r/roster.jsonl.zst", packed(canaries::NAME));
+    bed.memory.overwrite("interactions/x.zst", packed(&prompt));
+    bed.memory.overwrite("quarantine/x.zst", packed(&canaries::error_body()));
     let log = Log::default();
     canaries::search(&bed, &log);
     expect(&bed, &[]);

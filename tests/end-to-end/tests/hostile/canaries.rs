@@ -22,29 +22,34 @@ pub(crate) const LINK: &str = "canary-link";
 /// What JSON Web Tokens begin with.
 const TOKEN: &str = "eyJ";
 
-/// Searches the log, the messages, the keys, and the objects that are not for content.
+/// Searches the log, the messages, the keys and the objects. Prompts belong to records, names to rosters, and what a server puts
+/// into a page to what is kept of it.
 pub(crate) fn expect_silence(world: &World, log: &Log) {
     let tenant = world.simulator.tenant();
     let names = tenant.users().iter().flat_map(|user| [user.upn.as_str(), user.display_name.as_str()]);
     let names: Vec<&str> = names.collect();
-    let elsewhere = [PROMPT, LINK, TOKEN, "Bearer ", tenant.application.secret.as_str()];
+    let secrets = [TOKEN, "Bearer ", tenant.application.secret.as_str()];
     assert!(world.simulator.token().starts_with(TOKEN), "tokens have another form than the one that is searched for");
-    let look = |place: &str, text: &str, names: &[&str]| {
-        let found = elsewhere.iter().chain(names).find(|canary| text.contains(**canary));
+    let look = |place: &str, text: &str, belongs: &[&str]| {
+        let mut elsewhere =
+            [PROMPT, LINK].iter().chain(&names).filter(|canary| !belongs.contains(canary)).chain(&secrets);
+        let found = elsewhere.find(|canary| text.contains(**canary));
         assert!(found.is_none(), "{found:?} stands in {place}");
     };
     let text = log.text();
     assert!(!text.is_empty(), "nothing was logged, so nothing was searched");
-    look("the log", &text, &names);
-    messages(&world.queue).iter().for_each(|body| look("a message", body, &names));
+    look("the log", &text, &[]);
+    messages(&world.queue).iter().for_each(|body| look("a message", body, &[]));
     for (key, bytes) in world.store.objects() {
-        look("a key", &key, &names);
-        if key.starts_with("interactions/") || key.starts_with("quarantine/") {
-            continue;
-        }
+        look("a key", &key, &[]);
         let bytes = if key.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes.to_vec() };
-        let names: &[&str] = if key.ends_with("/roster.jsonl.zst") { &[] } else { &names };
-        look(&key, &String::from_utf8_lossy(&bytes), names);
+        let belongs: &[&str] = match key.split('/').next() {
+            Some("interactions") => &[PROMPT],
+            Some("quarantine") => &[PROMPT, LINK],
+            _ if key.ends_with("/roster.jsonl.zst") => &names,
+            _ => &[],
+        };
+        look(&key, &String::from_utf8_lossy(&bytes), belongs);
     }
 }
 

@@ -32,8 +32,7 @@ fn hostile(trap: &Trap, user: UserId) -> Vec<(String, Leads)> {
     let collection = path(user);
     let query = &format!("?$skiptoken={LINK}");
     let (out, nowhere) = (|text: String| (text, Leads::Out), |text: &str| (text.to_owned(), Leads::Nowhere));
-    let [elsewhere, other_port, six] =
-        [&trap.elsewhere, &trap.other_port, &trap.six].map(|server| server.address.port());
+    let [elsewhere, other_port] = [&trap.elsewhere, &trap.other_port].map(|server| server.address.port());
     let to = |start: &str| out(format!("{start}{collection}{query}"));
     let within = |path: String| out(format!("{GRAPH}{path}{query}"));
     let other = user.to_string().replace('0', "1");
@@ -61,8 +60,6 @@ fn hostile(trap: &Trap, user: UserId) -> Vec<(String, Leads)> {
         to(&format!("http://127.0.0.2:{elsewhere}")),
         to(&format!("http://127.0.0.1:{other_port}")),
         to(&format!("http://localhost:{elsewhere}")),
-        to(&format!("http://[::1]:{six}")),
-        to(&format!("http://[0:0:0:0:0:0:0:1]:{six}")),
         to(&format!("http://[::ffff:127.0.0.2]:{elsewhere}")),
         to(&format!("http://2130706434:{elsewhere}")),
         to(&format!("http://0x7f000002:{elsewhere}")),
@@ -110,6 +107,8 @@ fn hostile(trap: &Trap, user: UserId) -> Vec<(String, Leads)> {
         out(format!("{collection}{query}")),
         out(query.clone()),
     ];
+    let six = trap.six.iter().map(|server| server.address.port());
+    links.extend(six.flat_map(|six| ["::1", "0:0:0:0:0:0:0:1"].map(|one| to(&format!("http://[{one}]:{six}")))));
     links.extend(
         [
             "data:application/json,{\"value\":[]}",

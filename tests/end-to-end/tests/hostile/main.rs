@@ -2,7 +2,12 @@
 //!
 //! "Nothing leaves" is counted: by listeners on other origins of this machine, to which every name leads.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the tests' own helpers fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the tests' own helpers fail loudly, and tell what was not tested"
+)]
 
 mod bodies;
 mod canaries;

@@ -39,16 +39,17 @@ fn redirecting(what: What, status: u16, location: String) -> Server {
 }
 
 fn locations(trap: &Trap) -> Vec<String> {
-    let [elsewhere, other_port, six] = [&trap.elsewhere, &trap.other_port, &trap.six].map(|server| server.address);
-    vec![
+    let [elsewhere, other_port] = [&trap.elsewhere, &trap.other_port].map(|server| server.address);
+    let six = trap.six.iter().map(|six| format!("http://{}/", six.address));
+    let others = [
         format!("http://{elsewhere}/"),
         format!("http://{other_port}/"),
-        format!("http://{six}/"),
         format!("//{elsewhere}/"),
         format!("http://user@{elsewhere}/"),
         format!("http://localhost:{}/", elsewhere.port()),
         "https://evil.example/".to_owned(),
-    ]
+    ];
+    others.into_iter().chain(six).collect()
 }
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
