@@ -20,7 +20,8 @@ use secrecy::SecretString;
 use settings::Rules;
 
 use crate::judge::{Judge, Watched};
-use crate::process::{Outside, Process, ProcessQueue, ProcessStore, ProcessTransport, Rates};
+use crate::process::{Calls, Outside, Process, ProcessQueue, ProcessStore, ProcessTransport, Rates};
+use crate::quota::Quota;
 
 /// What a bed is made of.
 pub(crate) struct Made {
@@ -95,6 +96,8 @@ impl Bed {
             store_millis: made.store_millis,
             page_size: made.page_size,
             judge: Arc::clone(&judge),
+            quota: Quota::default(),
+            users: made.tenant.users().len(),
         };
         Arc::new(Self {
             simulator: Arc::new(Simulator::new(Arc::new(made.tenant), made.switches, Arc::clone(&clock))),
@@ -117,7 +120,7 @@ impl Bed {
     }
 
     /// A new process, with this share of the budget.
-    pub(crate) fn sandbox(&self, what: &str, share: f64, calls: Arc<AtomicU64>) -> Sandbox {
+    pub(crate) fn sandbox(&self, what: &str, share: f64, calls: Arc<Calls>) -> Sandbox {
         let id = self.processes.fetch_add(1, Relaxed) + 1;
         let process = Arc::new(Process::new(id, format!("{what} {id}"), calls, Arc::clone(&self.judge)));
         let store: Arc<dyn Store> = Arc::new(ProcessStore {
@@ -133,6 +136,7 @@ impl Bed {
         let transport = ProcessTransport {
             process: Arc::clone(&process),
             graph: InProcess(Arc::clone(&self.simulator)),
+            share,
             outside: Arc::clone(&self.outside),
         };
         let tenant = self.simulator.tenant();
@@ -265,6 +269,11 @@ impl Bed {
         let verdict = evidence::verify(&source, &expectation).unwrap();
         verdict.integrity().for_each(|finding| self.judge.broken(format!("finding: {finding}")));
         verdict
+    }
+
+    /// Holds the requests against the budget.
+    pub(crate) fn verify_quota(&self) {
+        self.outside.quota.broken().into_iter().for_each(|broken| self.judge.broken(broken));
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) const TAMPERED: [&str; 4] =
     ["a lost checkpoint", "a stale checkpoint", "a foreign checkpoint", "a broken checkpoint"];
 
 /// What has to happen in the ordinary runs, besides what is done to checkpoints.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 29] = [
     "a call of the queue that fails",
     "a call of the store that is refused",
     "a call of the store that is lost",
@@ -31,7 +31,10 @@ const KINDS: [&str; 26] = [
     "a message that failed or was given up comes again",
     "a message that is lost",
     "a page or a token without an answer",
+    "a page over two months",
     "a plan sent twice",
+    "a run that was not throttled",
+    "a run that was throttled",
     "a server error",
     "a throttled request",
     "a token refused",
@@ -58,6 +61,8 @@ pub(crate) fn of(bed: &Bed) -> Happened {
     }
     count("a late put that lands", bed.store.landed());
     let ledger = bed.simulator.ledger();
+    let throttled = ledger.interactions().any(|record| record.status == Some(429));
+    count(if throttled { "a run that was throttled" } else { "a run that was not throttled" }, 1);
     for record in ledger.records() {
         match record.status {
             None => count("a page or a token without an answer", 1),

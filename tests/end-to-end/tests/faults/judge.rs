@@ -50,6 +50,7 @@ struct State {
 struct Person {
     index: HashMap<String, usize>,
     created: Vec<Timestamp>,
+    months: Vec<String>,
     held: Vec<bool>,
     returned: Vec<bool>,
     /// By month: segments.
@@ -96,6 +97,7 @@ impl Judge {
                 for text in std::iter::once(&item.text).chain(item.edits.iter().map(|edit| &edit.text)) {
                     person.index.insert(stored(text), person.created.len());
                     person.created.push(item.created);
+                    person.months.push(item.created.strftime("%Y-%m").to_string());
                     person.special.push(Some("an edited item"));
                 }
                 let first = person.special.len() - 1 - item.edits.len();
@@ -171,6 +173,11 @@ impl Judge {
     /// The broken promises so far.
     pub(crate) fn verdict(&self) -> Vec<String> {
         self.state().broken.clone()
+    }
+
+    /// The windows of a user that were read to their last page.
+    pub(crate) fn windows(&self, user: UserId) -> Vec<(Timestamp, Timestamp)> {
+        self.state().people[&user].questions.iter().map(|question| (question.after, question.before)).collect()
     }
 
     /// What happened.
@@ -256,16 +263,19 @@ impl Judge {
         let Some(person) = people.get_mut(&user) else { return };
         let (question, shown) = (open.get_mut(&(process, user)), shown.entry((process, user)).or_default());
         let Some(question) = question else { return };
+        let mut months = BTreeSet::new();
         for item in page.value {
             match person.index.get(&stored(item.get())) {
                 Some(&item) => {
                     person.returned[item] = true;
+                    months.insert(&person.months[item]);
                     question.shown.insert(item);
                     shown.insert(item);
                 }
                 None => broken.push("the simulator shows what is in no truth".to_owned()),
             }
         }
+        *happened.entry("a page over two months").or_default() += u64::from(months.len() > 1);
         question.pages += 1;
         if page.next_link.is_none() {
             let during = question.asked_at..now;

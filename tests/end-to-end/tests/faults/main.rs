@@ -16,6 +16,7 @@ mod canaries;
 mod happened;
 mod judge;
 mod process;
+mod quota;
 mod regressions;
 mod scenario;
 mod seeded;

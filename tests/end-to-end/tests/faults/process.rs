@@ -1,5 +1,6 @@
 //! A process that can be killed or frozen at any call it makes to the outside, and what it calls.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use queue::{Depth, InProcessQueue, Outgoing, Queue, QueueError};
 use tokio::sync::watch;
 
 use crate::judge::Judge;
+use crate::quota::Quota;
 
 /// What happens to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,26 @@ enum State {
     Dead,
 }
 
+/// The calls of one or many processes.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    made: AtomicU64,
+    /// Those that the process was there to see the end of. What is under way when its time is up it lets go.
+    ended: Mutex<BTreeSet<u64>>,
+}
+
+impl Calls {
+    /// How many were made.
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Relaxed)
+    }
+
+    /// Those whose end somebody saw, by their numbers.
+    pub(crate) fn ended(&self) -> BTreeSet<u64> {
+        self.ended.lock().unwrap().clone()
+    }
+}
+
 /// A process, as the outside sees it: by its calls.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -51,7 +73,7 @@ pub(crate) struct Process {
     pub(crate) id: u64,
     /// What it is, for the trace.
     pub(crate) name: String,
-    calls: Arc<AtomicU64>,
+    calls: Arc<Calls>,
     fate: Mutex<Option<Fate>>,
     state: watch::Sender<State>,
     judge: Arc<Judge>,
@@ -59,7 +81,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// A process that counts its calls here.
-    pub(crate) fn new(id: u64, name: String, calls: Arc<AtomicU64>, judge: Arc<Judge>) -> Self {
+    pub(crate) fn new(id: u64, name: String, calls: Arc<Calls>, judge: Arc<Judge>) -> Self {
         Self { id, name, calls, fate: Mutex::new(None), state: watch::Sender::new(State::Runs), judge }
     }
 
@@ -70,7 +92,7 @@ impl Process {
 
     /// So many calls were made.
     pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Relaxed)
+        self.calls.made()
     }
 
     /// Lets a frozen process go on.
@@ -113,10 +135,11 @@ impl Process {
     /// A call to the outside.
     async fn call<T>(&self, what: &str, made: impl Future<Output = T>) -> T {
         self.running().await;
-        let n = self.calls.fetch_add(1, Relaxed) + 1;
+        let n = self.calls.made.fetch_add(1, Relaxed) + 1;
         self.strike(n, false, what).await;
         let answer = made.await;
         self.running().await;
+        self.calls.ended.lock().unwrap().insert(n);
         self.strike(n, true, what).await;
         answer
     }
@@ -179,6 +202,10 @@ pub(crate) struct Outside {
     pub(crate) page_size: usize,
     /// Who watches.
     pub(crate) judge: Arc<Judge>,
+    /// What is asked of Graph, and how fast.
+    pub(crate) quota: Quota,
+    /// How many users there are, of each of whom a process asks one thing at a time.
+    pub(crate) users: usize,
 }
 
 impl Outside {
@@ -319,6 +346,8 @@ pub(crate) struct ProcessTransport {
     pub(crate) process: Arc<Process>,
     /// The service.
     pub(crate) graph: InProcess,
+    /// The process's share of the budget.
+    pub(crate) share: f64,
     /// The rest.
     pub(crate) outside: Arc<Outside>,
 }
@@ -338,7 +367,11 @@ impl Transport for ProcessTransport {
             *request.uri_mut() = uri.parse().unwrap();
             judge.asked(self.process.id, user, &target);
         }
+        let (quota, clock) = (&self.outside.quota, &self.outside.clock);
         let asking = async {
+            if interactions.is_some() {
+                quota.sends(self.process.id, self.share, self.outside.users, clock.now());
+            }
             let Response { status, headers, mut body } = self.graph.send(request).await?;
             let mut whole = Vec::new();
             while let Some(piece) = body.next().await {
@@ -350,6 +383,15 @@ impl Transport for ProcessTransport {
             judge.issued(&path, &whole);
             Ok(Response::whole(status, headers, whole))
         };
-        self.process.call(if interactions.is_some() { "page" } else { "directory or token" }, asking).await
+        let answer =
+            self.process.call(if interactions.is_some() { "page" } else { "directory or token" }, asking).await;
+        if let Ok(answer) = &answer
+            && answer.status.as_u16() == 429
+            && let Some(wait) =
+                answer.headers.get(http::header::RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok())
+        {
+            quota.refused(self.process.id, Duration::from_secs(wait), clock.now());
+        }
+        answer
     }
 }

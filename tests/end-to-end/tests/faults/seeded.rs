@@ -416,6 +416,7 @@ fn run(seed: u64) -> Outcome {
             let run = Run::new(seed);
             run.through().await;
             canaries::search(&run.bed, &log);
+            run.bed.verify_quota();
             let judge = &run.bed.judge;
             Outcome { broken: judge.verdict(), trace: judge.trace(), happened: happened::of(&run.bed) }
         })

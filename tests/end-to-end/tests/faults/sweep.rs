@@ -2,7 +2,6 @@
 //! Or frozen there, while others do its work, to go on two days later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::bed::{Bed, Made, Sandbox};
 use crate::canaries::{self, Log};
-use crate::process::{Blow, End, Fate, Process, Rates, live};
+use crate::process::{Blow, Calls, End, Fate, Process, Rates, live};
 
 /// What the worker is given: too little for the busiest user's window, so that it is handed over.
 const GIVEN: Duration = Duration::from_secs(12);
@@ -71,7 +70,7 @@ fn tenant() -> (Tenant, Vec<UserId>) {
 struct Sweep {
     bed: Arc<Bed>,
     users: Vec<UserId>,
-    calls: Arc<AtomicU64>,
+    calls: Arc<Calls>,
     fate: Option<Fate>,
     workers: usize,
     log: Log,
@@ -192,6 +191,18 @@ impl Sweep {
         reports
     }
 
+    /// How often this happened.
+    fn happened(&self, what: &str) -> u64 {
+        self.bed.judge.happened().get(what).copied().unwrap_or_default()
+    }
+
+    /// How many windows of the busiest user's history were read to their end: newest first, each ends elsewhere.
+    fn pieces_of_history(&self) -> usize {
+        let covered = now() - Rules::default().overlap;
+        let windows = self.bed.judge.windows(self.users[0]).into_iter();
+        windows.map(|(_, before)| before).filter(|before| *before < covered).collect::<BTreeSet<_>>().len()
+    }
+
     /// Everything that must be true, whatever was killed.
     async fn judge(&self, reports: &[Report], what: &str) -> evidence::Verdict {
         let verdict = self.bed.verify();
@@ -200,6 +211,7 @@ impl Sweep {
         let truth: BTreeMap<_, _> = self.users.iter().map(|user| (user.to_string(), texts(user))).collect();
         let differences = evidence::compare(&self.bed.source(), &tenant.id.to_string(), &truth).unwrap();
         canaries::search(&self.bed, &self.log);
+        self.bed.verify_quota();
         let broken = self.bed.judge.verdict();
         let told = || format!("{what}: {broken:#?}\n{}", self.bed.judge.trace().join("\n"));
         assert!(broken.is_empty(), "{}", told());
@@ -223,19 +235,23 @@ fn simulated<T>(work: impl Future<Output = T>) -> T {
 
 /// Strikes at every call. Returns how many calls there are without it.
 fn sweep(workers: usize, blow: Blow) -> u64 {
-    let calls = simulated(async {
+    let (calls, ended) = simulated(async {
         let sweep = Sweep::new(workers, None);
         let reports = sweep.two_days().await;
         sweep.judge(&reports, "without a kill").await;
         let trace = sweep.bed.judge.trace().join("\n");
         let handed_over = trace.contains("\"hops\":1");
         assert!(handed_over, "nothing is handed over: {trace}");
+        assert!(sweep.happened("a page over two months") > 0, "{trace}");
+        assert!(sweep.pieces_of_history() > 1, "{trace}");
         assert!(!sweep.log.text().is_empty(), "nothing is logged, so nothing is searched");
         let counts: Vec<_> = reports.iter().map(|report| report.interactions.new).collect();
         assert_eq!(counts.iter().sum::<u64>(), 51, "{counts:?}: every text, the late and the edited one too");
         assert!(counts.iter().all(|new| *new > 0), "{counts:?}");
-        sweep.calls.load(std::sync::atomic::Ordering::Relaxed)
+        (sweep.calls.made(), sweep.calls.ended())
     });
+    // Only what is under way when a worker's time is up has no end that it could be killed at.
+    assert!(ended.len() as u64 + 3 >= calls, "{} of {calls}", ended.len());
     let points = (1..=calls).flat_map(|call| [(call, false), (call, true)]);
     for (call, after) in points {
         simulated(async {
@@ -243,6 +259,8 @@ fn sweep(workers: usize, blow: Blow) -> u64 {
             let reports = sweep.two_days().await;
             let when = if after { "after" } else { "before" };
             sweep.judge(&reports, &format!("{blow:?} {when} call {call}")).await;
+            let struck = sweep.happened(if blow == Blow::Kill { "a kill" } else { "a zombie" });
+            assert_eq!(struck, u64::from(!after || ended.contains(&call)), "{blow:?} {when} call {call} of {calls}");
         });
     }
     calls
