@@ -170,7 +170,7 @@ async fn every_fault_of_the_environment_is_a_finding_and_the_archive_is_looked_a
 async fn a_wrong_secret_is_told_from_an_expired_one() {
     let mut bed = Bed::new();
     bed.set("GRAPH_CLIENT_SECRET", "q8~wrong");
-    bed.expect(&[("token", "store the secret's value, not its id; Entra admin center > App registrations")]).await;
+    bed.expect(&[("token", "the secret's value, not its id; Entra admin center > App registrations > the application > Certificates & secrets")]).await;
     let mut bed = Bed::new();
     bed.switches.rules.push(aadsts(7_000_222));
     bed.expect(&[("token", "(AADSTS7000222) -> the client secret has expired: create a new one")]).await;
@@ -180,7 +180,11 @@ async fn a_wrong_secret_is_told_from_an_expired_one() {
 async fn an_application_and_a_tenant_that_are_not_known_are_told_apart() {
     let mut bed = Bed::new();
     bed.set("GRAPH_CLIENT_ID", "00000000-0000-4000-8000-0000000000ff");
-    bed.expect(&[("token", "the application is not known in this tenant: check GRAPH_CLIENT_ID")]).await;
+    bed.expect(&[(
+        "token",
+        "and GRAPH_TENANT_ID; Entra admin center > App registrations > the application > Overview",
+    )])
+    .await;
     let mut bed = Bed::new();
     bed.set("GRAPH_TENANT_ID", "00000000-0000-4000-8000-0000000000ff");
     bed.expect(&[("token", "the tenant is not known: check GRAPH_TENANT_ID and GRAPH_CLOUD")]).await;

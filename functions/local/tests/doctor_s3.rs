@@ -115,7 +115,8 @@ async fn where_nothing_is_wrong_everything_is_good_and_nothing_is_put_or_deleted
     assert_eq!(bed.keys(), before);
     // Nor where the policy would have let it.
     bed.fake.set_policy("acme-archive", Policy::default());
-    bed.examine().await;
+    let found = bed.examine().await;
+    assert!(found.fixes().len() == 2 && !found.text.contains("left behind"), "{}", found.text);
     assert_eq!(bed.keys(), before);
     assert!(bed.fake.versions("acme-archive", "in/copilot-doctor-probe").is_empty());
     bed.fake.set_default_lock("acme-archive", "GOVERNANCE", 90);
@@ -171,11 +172,13 @@ async fn a_bucket_that_is_not_there_or_elsewhere_or_closed_is_named_once() {
     ] {
         let bed = Bed::new().await;
         bed.answers("ListObjectsV2", effect);
-        bed.expect(&[("bucket", words)]).await;
+        let found = bed.expect(&[("bucket", words)]).await;
+        assert!(!found.good().contains(&"key"), "what every question would meet is told once: {}", found.text);
     }
     let bed = Bed::new().await;
     bed.denies("ListObjectsV2");
-    bed.expect(&[("bucket", "access is denied -> grant s3:ListBucket on the bucket")]).await;
+    let found = bed.expect(&[("bucket", "access is denied -> grant s3:ListBucket on the bucket")]).await;
+    assert!(found.good().contains(&"key"), "{}", found.text);
 }
 
 #[tokio::test]
