@@ -5,7 +5,8 @@ use domain::TenantId;
 
 use crate::finding::Finding;
 
-/// Where the attempts go that must be refused: no key of an archive's format, so whatever came of one would be in nobody's way.
+/// Where the attempts go that must be refused: no key of an archive's format, so whatever came of one would be in nobody's
+/// way.
 const PROBE: &str = "doctor-probe";
 
 /// Why a question to AWS got no answer, and what to do.

@@ -48,7 +48,8 @@ fn judge(name: &str, origin: &Origin, variable: &str, reached: &Result<Reached, 
             name,
             format!("{origin} is not reached: {error}"),
             format!(
-                "open outbound TLS to {origin} (name resolution, firewall, a proxy in HTTPS_PROXY), or correct {variable} and GRAPH_CLOUD"
+                "open outbound TLS to {origin} (name resolution, firewall, a proxy in HTTPS_PROXY), or correct \
+                 {variable} and GRAPH_CLOUD"
             ),
         ),
     }

@@ -20,7 +20,8 @@ pub(super) fn writable(path: &Path) -> Finding {
         Err(error) => Finding::fix(
             NAME,
             format!("nothing can be written into {} ({error})", place.display()),
-            "let the account that runs this program write there (chown, chmod, a disk that is not full), or name another folder",
+            "let the account that runs this program write there (chown, chmod, a full disk), or \
+             name another folder",
         ),
     }
 }

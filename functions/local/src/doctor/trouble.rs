@@ -1,4 +1,5 @@
-//! What an answer of AWS that is no answer means, and what mends it. What AWS says in words stays behind: it names who asked.
+//! What an answer of AWS that is no answer means, and what mends it. What AWS says in words stays behind: it names who
+//! asked.
 
 use std::error::Error;
 
@@ -38,32 +39,51 @@ fn of_answer(answer: &ErrorAnswer, right: &str) -> Trouble {
     let code = answer.code.as_deref().unwrap_or_default();
     let speaks_of_key = answer.message.as_deref().is_some_and(|message| message.contains("kms:"));
     match (answer.status, code) {
-        (_, "ExpiredToken" | "ExpiredTokenException" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
-            | "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidToken") => {
-            all(&format!("AWS does not accept these credentials ({code})"), "sign in again (aws sso login), or correct AWS_PROFILE")
-        }
+        (
+            _,
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "InvalidToken",
+        ) => all(
+            &format!("AWS does not accept these credentials ({code})"),
+            "sign in again (aws sso login), or correct AWS_PROFILE",
+        ),
         (_, "RequestTimeTooSkewed") => {
             all("AWS finds this machine's clock wrong", "let the machine keep time: timedatectl set-ntp true")
         }
         (301, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
             all("the bucket lies in another region", "set AWS_REGION to it: aws s3api get-bucket-location")
         }
-        (404, "NoSuchBucket") => {
-            all("there is no such bucket", "give the stack's outputs ArchiveBucket and StateBucket; look at the account too: aws sts get-caller-identity")
-        }
+        (404, "NoSuchBucket") => all(
+            "there is no such bucket",
+            "give the stack's outputs ArchiveBucket and StateBucket, and look at the account: aws sts \
+             get-caller-identity",
+        ),
         (_, "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue") => {
             all("there is no such queue", "give the stack's output WorkQueueUrl, and set AWS_REGION to its region")
         }
         (403, _) if speaks_of_key => one(
             "the key refuses these credentials",
-            "let them use the stack's KmsKeyArn through S3 (kms:Decrypt, kms:GenerateDataKey), as the readers' policies do".to_owned(),
+            "let them use the stack's KmsKeyArn through S3 (kms:Decrypt, kms:GenerateDataKey), as the readers' \
+             policies do"
+                .to_owned(),
         ),
         (_, code) if code.starts_with("KMS.") => one(
             &format!("the key cannot be used ({code})"),
-            "aws kms describe-key says why; aws kms enable-key, or cancel-key-deletion before its time is over".to_owned(),
+            "aws kms describe-key says why; aws kms enable-key, or cancel-key-deletion before its time is over"
+                .to_owned(),
         ),
-        (401 | 403, _) => one("access is denied", format!("grant {right}: the role's policy, its boundary, the resource's policy")),
-        (status, code) => one(&format!("AWS answers HTTP {status} {code}"), "try again later; see the AWS Health Dashboard".to_owned()),
+        (401 | 403, _) => {
+            one("access is denied", format!("grant {right}: the role's policy, its boundary, the resource's policy"))
+        }
+        (status, code) => one(
+            &format!("AWS answers HTTP {status} {code}"),
+            "try again later; see the AWS Health Dashboard".to_owned(),
+        ),
     }
 }
 
