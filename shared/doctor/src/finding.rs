@@ -74,7 +74,7 @@ impl Finding {
 
     fn line(&self) -> String {
         let fix = self.fix.as_ref().map_or_else(String::new, |fix| format!(" -> {fix}"));
-        format!("{:<11}  {:<34}  {}{fix}\n", self.state.word(), self.name, self.says)
+        format!("{:<11}  {:<36}  {}{fix}\n", self.state.word(), self.name, self.says)
     }
 }
 

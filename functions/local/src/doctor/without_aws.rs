@@ -12,7 +12,7 @@ use crate::real::{self, RealError};
 
 /// No AWS.
 #[derive(Debug, Default)]
-pub struct Account;
+pub struct Account(());
 
 impl Account {
     pub(super) async fn auth(&self, credential: &Credential) -> Result<Arc<dyn ClientAuth>, RealError> {
