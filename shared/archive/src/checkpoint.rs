@@ -1,5 +1,6 @@
 //! The checkpoint: a cache of what a user's logs hold, and a lower bound of the user's coverage.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -36,6 +37,16 @@ impl KnownItems {
     /// Adds an item.
     pub fn insert(&mut self, item: ItemHash) {
         Arc::make_mut(&mut self.0).insert(item);
+    }
+
+    /// Adds the items of another: without a copy if the larger one holds the smaller.
+    fn unite(&mut self, mut other: Self) {
+        if self.len() < other.len() {
+            std::mem::swap(self, &mut other);
+        }
+        if !other.0.is_subset(&self.0) {
+            Arc::make_mut(&mut self.0).extend(other.0.iter());
+        }
     }
 
     /// How many there are.
@@ -176,10 +187,16 @@ impl Checkpoint {
         self.runs.drain(..excess);
     }
 
-    /// Takes in what is known of a log if it is more than was known: of two, the one that knows more segments.
+    /// Takes in what is known of a log, with what was known. Of two, the one that knows more segments knows the items of the
+    /// other as well, but where a log has expired and begun anew.
     pub(crate) fn learn(&mut self, month: Month, log: KnownLog) {
-        if self.months.get(&month).is_none_or(|known| known.next < log.next) {
-            self.months.insert(month, log);
+        match self.months.entry(month) {
+            Entry::Vacant(entry) => _ = entry.insert(log),
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                known.next = known.next.max(log.next);
+                known.items.unite(log.items);
+            }
         }
     }
 
@@ -378,7 +395,7 @@ mod tests {
         let both = archive.checkpoint(USER).await.unwrap().checkpoint;
         assert_eq!(both, b.checkpoint);
         assert_eq!(both.coverage, covered("2026-11-01T00:00:00Z", "2026-11-25T00:00:00Z"));
-        assert_eq!(both.months[&month("2026-11")], log(3, &[1, 2]), "the larger next wins with its items");
+        assert_eq!(both.months[&month("2026-11")], log(3, &[1, 2]), "the larger next counts, and the items of both");
         assert_eq!(both.months[&month("2026-10")], log(5, &[7]));
         let runs: Vec<&str> = both.runs.iter().map(|line| line.run_id.as_str()).collect();
         assert_eq!(runs, ["r", "s"], "newest last");
@@ -388,6 +405,17 @@ mod tests {
         archive.save(&mut a, OVERLAP).await.unwrap();
         assert_eq!(a.checkpoint.runs.len(), 3);
         assert_eq!(a.checkpoint.coverage, both.coverage);
+    }
+
+    #[test]
+    fn of_a_log_that_has_begun_anew_nobody_s_items_are_forgotten() {
+        let logs = [log(10, &[1, 2]), log(2, &[3])];
+        for (first, second) in [(0, 1), (1, 0)] {
+            let mut known = Checkpoint::default();
+            known.learn(month("2026-11"), logs[first].clone());
+            known.learn(month("2026-11"), logs[second].clone());
+            assert_eq!(known.months[&month("2026-11")], log(10, &[1, 2, 3]));
+        }
     }
 
     #[tokio::test(start_paused = true)]

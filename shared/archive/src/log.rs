@@ -102,6 +102,8 @@ thread_local! {
 #[derive(Debug)]
 struct Log {
     known: KnownLog,
+    /// Whether what is known was held against a listing, where it has to be before anything is put.
+    is_current: bool,
     waiting: Waiting,
 }
 
@@ -235,10 +237,7 @@ impl LogWriter {
         let created = month::created(&text).map_err(|_| ArchiveError::NotJson)?;
         let month = created.as_deref().map_or(Month::UNKNOWN, Month::of_created);
         let hash = ItemHash::of(&text);
-        if !self.logs.contains_key(&month) {
-            let known = self.known(month).await?;
-            self.logs.insert(month, Log { known, waiting: Waiting::default() });
-        }
+        self.know(month, &hash).await?;
         let Some(log) = self.logs.get_mut(&month) else { return Ok(()) };
         if log.known.items.contains(&hash) {
             self.counts.received += 1;
@@ -261,18 +260,35 @@ impl LogWriter {
         Ok(())
     }
 
-    /// What must be known of a log before the first append: from the checkpoint, or by reading it. Of a log that expired as a
-    /// whole nothing is known, and it begins with segment 1 again.
-    async fn known(&mut self, month: Month) -> Result<KnownLog, ArchiveError> {
+    /// Knows of a log what must be known before this item is appended: what the checkpoint knew, or what lies there.
+    ///
+    /// The next number of an old checkpoint is taken, and who tries it learns; but where segments expire it may be free again,
+    /// below others that are kept. There the first new item costs a listing.
+    async fn know(&mut self, month: Month, item: &ItemHash) -> Result<(), ArchiveError> {
         if let Some(known) = self.remembered.remove(&month) {
-            return Ok(known);
+            let is_current = self.retention.is_none();
+            self.logs.insert(month, Log { known, is_current, waiting: Waiting::default() });
         }
+        let known = match self.logs.get(&month) {
+            Some(log) if log.is_current || log.known.items.contains(item) => return Ok(()),
+            Some(log) => log.known.clone(),
+            None => KnownLog { next: 1, items: KnownItems::default() },
+        };
+        let known = self.read_on(month, known).await?;
+        self.logs.insert(month, Log { known, is_current: true, waiting: Waiting::default() });
+        Ok(())
+    }
+
+    /// Reads the segments of a log that are not known. Of a log that expired as a whole none are left: who knew nothing of it
+    /// begins with segment 1 again. Where the last one known is gone, that may have happened since, and all are read.
+    async fn read_on(&mut self, month: Month, known: KnownLog) -> Result<KnownLog, ArchiveError> {
         let prefix = layout::segment_prefix(self.archive.tenant(), &month, self.user);
         let numbers = self.archive.numbers(&prefix, layout::segment_number).await?;
         let kept_since = self.retention.and_then(|kept| self.archive.clock().now().checked_sub(kept).ok());
-        let mut items = KnownItems::default();
-        let (mut next, mut before_is_kept) = (1, kept_since.is_none());
-        for n in numbers {
+        let KnownLog { next: known_next, mut items } = known;
+        let first = if numbers.contains(&(known_next - 1)) { known_next } else { 1 };
+        let (mut next, mut before_is_kept) = (first, kept_since.is_none());
+        for n in numbers.into_iter().filter(|n| *n >= first) {
             // What expires was put before what stays, so behind a segment that is kept none is missing.
             if n != next && before_is_kept {
                 return Err(ArchiveError::Integrity(Integrity::Gap { prefix, number: next }));
@@ -284,7 +300,8 @@ impl LogWriter {
             segment.items.into_iter().for_each(|item| items.insert(item));
             next = n + 1;
         }
-        Ok(KnownLog { next, items })
+        // Only behind a segment that is kept must the next one follow at once.
+        Ok(KnownLog { next: if before_is_kept { next } else { next.max(known_next) }, items })
     }
 
     /// Reads a segment that somebody put, and remembers it if it is another attempt's. This attempt's own segments are

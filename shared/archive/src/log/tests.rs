@@ -96,13 +96,18 @@ async fn a_user_with_nothing_new_costs_no_request_at_the_log() {
     archive.save(&mut handle, jiff::SignedDuration::from_hours(72)).await.unwrap();
 
     let handle = archive.checkpoint(USER).await.unwrap();
-    let before = world.evidence_faults.operations();
-    let mut second = archive.log_writer(USER, &run("s"), &attempt(2), &handle);
-    append(&mut second, &[item(1), "7".to_owned()]).await.unwrap();
-    assert_eq!(world.evidence_faults.operations(), before);
-    append(&mut second, &[item(2)]).await.unwrap();
-    let after = world.evidence_faults.operations();
-    assert_eq!(after, Operations { puts: before.puts + 1, ..before });
+    // Where segments expire, something new costs a look at which are kept.
+    for (n, retention, lists) in [(2, None, 0), (3, Some(KEPT), 1)] {
+        let before = world.evidence_faults.operations();
+        let mut writer = archive.log_writer(USER, &run("s"), &attempt(n), &handle).expiring(retention);
+        append(&mut writer, &[item(1), "7".to_owned()]).await.unwrap();
+        assert_eq!(world.evidence_faults.operations(), before);
+        append(&mut writer, &[item(2)]).await.unwrap();
+        let after = world.evidence_faults.operations();
+        assert_eq!(after, Operations { puts: before.puts + 1, lists: before.lists + lists, ..before });
+        world.evidence.remove(&key(2));
+    }
+    put_one(&archive, 2, &mut archive.checkpoint(USER).await.unwrap()).await;
     assert_eq!(segments(&world).await.len(), 3);
 }
 
@@ -366,4 +371,80 @@ async fn what_has_expired_is_no_gap_and_what_is_kept_has_none() {
             }
         }
     }
+}
+
+/// A bucket that keeps everything for twenty days.
+const KEPT: SignedDuration = SignedDuration::from_hours(20 * 24);
+
+async fn ten_days(archive: &Archive) {
+    archive.clock().sleep(std::time::Duration::from_secs(10 * 24 * 3600 + 1)).await;
+}
+
+/// Puts a segment of one item, now, by who knows what the handle knows; and notes it there.
+async fn put_one(archive: &Archive, n: usize, handle: &mut CheckpointHandle) {
+    let attempt = attempt(n as u64);
+    let mut writer = archive.log_writer(USER, &run("r"), &attempt, handle).expiring(Some(KEPT));
+    writer.append([item(n).as_str()].into_iter(), archive.clock().now()).await.unwrap();
+    writer.flush().await.unwrap();
+    writer.update(&mut handle.checkpoint, time(FETCHED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_checkpoint_of_a_log_that_expires_meets_what_is_kept() {
+    let world = World::new();
+    let archive = world.archive().await;
+    let mut handle = CheckpointHandle::absent(USER);
+    let mut stale = handle.clone();
+    for n in 1..=6 {
+        put_one(&archive, n, &mut handle).await;
+        if n == 2 {
+            stale = handle.clone();
+        }
+        if n < 6 {
+            ten_days(&archive).await;
+        }
+    }
+    // The number that the stale one holds for free has expired, and so it is.
+    (1..=4).for_each(|n| world.evidence.remove(&key(n)));
+    let mut writer = archive.log_writer(USER, &run("s"), &attempt(9), &stale).expiring(Some(KEPT));
+    append(&mut writer, &[item(2), item(5), item(6), item(9)]).await.unwrap();
+    assert_eq!(segments(&world).await, [key(5), key(6), key(7)]);
+    assert_eq!(lines(&world, &key(7)).await.len(), 1);
+    assert_eq!((writer.counts().already_held, writer.counts().new), (3, 1));
+    // Behind a segment that is kept a missing one is damage, whoever comes.
+    world.evidence.remove(&key(6));
+    let mut writer = archive.log_writer(USER, &run("s"), &attempt(10), &stale).expiring(Some(KEPT));
+    let refused = append(&mut writer, &[item(10)]).await;
+    assert!(matches!(refused, Err(ArchiveError::Integrity(Integrity::Gap { number: 6, .. }))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_of_a_log_that_has_begun_anew_since_meets_what_is_there() {
+    let world = World::new();
+    let archive = world.archive().await;
+    let mut old = CheckpointHandle::absent(USER);
+    for n in 1..=4 {
+        put_one(&archive, n, &mut old).await;
+    }
+    ten_days(&archive).await;
+    ten_days(&archive).await;
+    (1..=4).for_each(|n| world.evidence.remove(&key(n)));
+    // As long as nothing is there, its number is as good as any.
+    let mut alone = old.clone();
+    put_one(&archive, 5, &mut alone).await;
+    assert_eq!(segments(&world).await, [key(5)]);
+    world.evidence.remove(&key(5));
+
+    let mut anew = CheckpointHandle::absent(USER);
+    put_one(&archive, 6, &mut anew).await;
+    assert_eq!(segments(&world).await, [key(1)]);
+    let mut writer = archive.log_writer(USER, &run("s"), &attempt(9), &old).expiring(Some(KEPT));
+    append(&mut writer, &[item(6), item(9)]).await.unwrap();
+    assert_eq!(segments(&world).await, [key(1), key(2)]);
+    assert_eq!((writer.counts().already_held, writer.counts().new), (1, 1));
+    writer.update(&mut old.checkpoint, time(FETCHED));
+    // Who comes with what it stored finds everything known.
+    let mut again = archive.log_writer(USER, &run("t"), &attempt(10), &old).expiring(Some(KEPT));
+    append(&mut again, &[item(6), item(9), item(4)]).await.unwrap();
+    assert_eq!((again.counts().already_held, segments(&world).await.len()), (3, 2));
 }
