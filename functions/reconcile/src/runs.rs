@@ -56,9 +56,11 @@ pub(crate) async fn open(archive: &Archive, deps: &Deps) -> Result<Vec<RunId>, A
     if deps.rules.retention.is_some() {
         let mut kept = Vec::new();
         for run in runs {
-            // Files expire in any order: one that is left of an old run makes no open run of it.
-            if archive.run(&run).await?.is_some_and(|file| !is_over(&file, deps)) {
-                kept.push(run);
+            // Files expire in any order: one that is left of an old run makes no open run of it. Of one that cannot be read
+            // that is said where it is reconciled, and the others go on.
+            match archive.run(&run).await {
+                Ok(file) if file.as_ref().is_none_or(|file| is_over(file, deps)) => {}
+                Ok(_) | Err(_) => kept.push(run),
             }
         }
         runs = kept;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use archive::layout;
 use archive::memory::MemoryStore;
 use archive::records::{ReceiptLine, RunFile};
-use domain::{Class, Deadline, Failure, Kind, Message, RunId};
+use domain::{Chain, Class, Deadline, Failure, Kind, Message, RunId};
 use jiff::SignedDuration;
 use queue::{Depth, Outgoing, Queue, QueueError};
 
@@ -364,4 +364,24 @@ async fn a_run_stopped_before_its_entry_is_found_beside_expired_ones() {
     world.clock.sleep(Duration::from_secs(21 * 24 * 3600)).await;
     assert_eq!(all_open(&world).await, 0);
     assert_eq!(world.archive.closed(&runs[29]).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_cannot_be_read_stops_no_other_where_runs_expire() {
+    let mut world = World::new(1).await;
+    world.deps.rules.retention = Some(SignedDuration::from_hours(20 * 24));
+    let unreadable: RunId = "a-first".parse().unwrap();
+    world.plan(RunFile { run_id: unreadable.clone(), ..run_file(1) }, &[roster_line(1, None)]).await;
+    world.receipt(1, &[line(1, 1, Some(Class::Exported))]).await;
+    for (n, bytes) in ["{", r#"{"format":2}"#].into_iter().enumerate() {
+        let key = layout::run_file(&unreadable);
+        world.store.overwrite(&key, bytes);
+        let error = handle(b"{}", Deadline::never(), &world.deps).await.unwrap_err();
+        assert!(format!("{:?}", Chain(&error)).contains("a-first"), "{error:?}");
+        assert_eq!(
+            world.ledger().await.iter().map(|entry| entry.run_id.clone()).collect::<Vec<_>>(),
+            [run_id()],
+            "{n}"
+        );
+    }
 }
