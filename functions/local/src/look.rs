@@ -175,7 +175,15 @@ impl<'a> Look<'a> {
             if self.stop.asked() {
                 return Ok(());
             }
-            let sent = reconcile::resend_missing(&run, &self.reconcile).await?;
+            let sent = match reconcile::resend_missing(&run, &self.reconcile).await {
+                // In a folder nothing expires by itself, and the run would be met at every start.
+                Err(ReconcileError::Expired(_)) => {
+                    self.screen
+                        .say(&format!("\nrun {run}  was left open, and began before what is kept: it is over\n"));
+                    continue;
+                }
+                sent => sent?,
+            };
             self.screen.say(&format!("\nrun {run}  was left open: {sent} users are sent again\n"));
             self.read(&run, sent, false).await?;
         }

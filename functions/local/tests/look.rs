@@ -72,7 +72,11 @@ impl Written {
 }
 
 async fn served(folder: &Path) -> Simulated {
-    simulated::start(tenant(), FACTOR, Rules::default(), 24.0, Place::folder(folder).unwrap()).await.unwrap()
+    served_by(tenant(), Rules::default(), folder).await
+}
+
+async fn served_by(tenant: Tenant, rules: Rules, folder: &Path) -> Simulated {
+    simulated::start(tenant, FACTOR, rules, 24.0, Place::folder(folder).unwrap()).await.unwrap()
 }
 
 fn everything() -> Request {
@@ -213,6 +217,34 @@ async fn a_look_that_was_killed_is_continued_to_the_truth() {
 async fn asked(simulated: &Simulated, requests: usize) {
     while simulated.simulator.ledger().interactions().count() < requests {
         SystemClock.sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_left_open_for_longer_than_what_is_kept_is_over_and_stops_no_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = SignedDuration::from_hours(30 * 24);
+    let rules = || Rules { retention: Some(kept), ..Rules::default() };
+    let first = served_by(tenant(), rules(), folder.path()).await;
+    let request = everything();
+    tokio::select! {
+        (outcome, screen) = looked(&first, &request) => Err(format!("{outcome:?} {screen}")),
+        () = asked(&first, 8) => Ok(()),
+    }
+    .unwrap();
+    drop(first);
+
+    let mut later = tenant();
+    later.now += kept + SignedDuration::from_hours(24);
+    let second = served_by(later, rules(), folder.path()).await;
+    for _ in 0..2 {
+        let (outcome, screen) = looked(&second, &request).await;
+        assert!(outcome.unwrap().complete, "{screen}");
+        assert!(screen.contains("was left open, and began before what is kept: it is over"), "{screen}");
+        assert!(screen.contains("daily  COMPLETE"), "{screen}");
+        let runs = std::fs::read_dir(folder.path().join("runs")).unwrap();
+        let open = runs.filter(|run| !run.as_ref().unwrap().path().join("report.json").exists());
+        assert_eq!(open.count(), 1, "{screen}");
     }
 }
 
