@@ -118,7 +118,7 @@ async fn where_nothing_is_wrong_everything_is_good_and_nothing_is_put_or_deleted
     let found = bed.examine().await;
     assert!(found.fixes().len() == 2 && !found.text.contains("left behind"), "{}", found.text);
     assert_eq!(bed.keys(), before);
-    assert!(bed.fake.versions("acme-archive", "in/copilot-doctor-probe").is_empty());
+    assert!(bed.fake.versions("acme-archive", "in/copilot-.doctor-probe").is_empty());
     bed.fake.set_default_lock("acme-archive", "GOVERNANCE", 90);
     assert_eq!(bed.examine().await.says("Object Lock"), "GOVERNANCE for 90 days");
 }

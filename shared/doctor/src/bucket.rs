@@ -5,9 +5,9 @@ use domain::TenantId;
 
 use crate::finding::Finding;
 
-/// Where the attempts go that must be refused: no key of an archive's format, so whatever came of one would be in nobody's
-/// way.
-const PROBE: &str = "doctor-probe";
+/// Where the attempts go that must be refused. To an audit a name that begins with a dot is no object of the archive, so whatever
+/// came of one would be in nobody's way.
+const PROBE: &str = ".doctor-probe";
 
 /// Why a question to AWS got no answer, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
