@@ -72,13 +72,15 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
     if attempt.deadline.passed(attempt.deps.clock.now()) {
         return Ended { outcome: Outcome::NotStarted, line };
     }
-    let handle = match attempt.archive.checkpoint(message.user_id).await {
+    let mut handle = match attempt.archive.checkpoint(message.user_id).await {
         Ok(handle) => handle,
         Err(error) => {
             report(&error, None, message);
             return Ended { outcome: Outcome::Ended(Class::Failed(Failure::Storage)), line };
         }
     };
+    let kept_since = attempt.deps.rules.kept_since(run.started_at);
+    handle.checkpoint.runs.retain(|line| line.run_id != message.run_id || window::is_kept(line, kept_since));
     let checkpoint = &handle.checkpoint;
     let mut progress =
         checkpoint.run(&message.run_id).cloned().unwrap_or_else(|| RunProgress::new(message.run_id.clone()));

@@ -35,6 +35,12 @@ pub(crate) fn is_cut_off(coverage: Option<Coverage>, whole: Window, run: &RunFil
     whole.from() == rules.kept_since(run.started_at) && overlap_starts.is_some_and(|starts| whole.from() > starts)
 }
 
+/// Whether a line can be of a run whose windows begin no earlier than this. One that cannot is of a run of the same id that
+/// expired before it was closed: what it read has expired with it.
+pub(crate) fn is_kept(line: &RunProgress, kept_since: Timestamp) -> bool {
+    line.window.is_none_or(|window| window.to() > kept_since)
+}
+
 /// The length to begin with where an earlier history run was cut off: asking for the whole range again would spend this
 /// run's time as it spent that one's. Its window began no later, since what is kept begins later from run to run.
 pub(crate) fn length_of_earlier_runs(runs: &[RunProgress], whole: Window) -> Option<u64> {

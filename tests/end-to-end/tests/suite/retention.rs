@@ -247,3 +247,35 @@ async fn after_an_outage_longer_than_what_is_kept_coverage_begins_anew() {
     assert_eq!(bucket.audit(Some(DAYS), Whom::All).answer.exit_code(), 0);
     assert!(bucket.world.store.list("ledger/").await.unwrap().len() > 7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_was_read_in_a_run_that_expired_unclosed_is_read_in_another_of_its_id() {
+    let (tenant, users) = quarter();
+    let mut bucket = Bucket::new(tenant);
+    let by_hand =
+        |asked: domain::Window| format!(r#"{{"runId":"by-hand","from":"{}","to":"{}"}}"#, asked.from(), asked.to());
+    let days = |from: i64, to: i64, world: &World| {
+        domain::Window::new(world.seconds() - hours(24 * from), world.seconds() - hours(24 * to)).unwrap()
+    };
+    // Read, and never closed.
+    bucket.world.fan_out(&by_hand(days(16, 1, &bucket.world))).await.unwrap();
+    bucket.world.drain().await;
+    let state = |key: &str| key.starts_with("state/");
+    let checkpoints: Vec<_> = bucket.world.store.objects().into_iter().filter(|(key, _)| state(key)).collect();
+    bucket.pass(hours(24 * (DAYS + 1))).await;
+    // A checkpoint lives as long as something new is noted in it.
+    checkpoints.into_iter().for_each(|(key, bytes)| bucket.world.store.overwrite(&key, bytes));
+    assert_eq!(bucket.world.archive().await.runs().await.unwrap(), []);
+
+    let asked = days(10, 1, &bucket.world);
+    let report = bucket.world.run(&by_hand(asked)).await;
+    assert!(report.complete);
+    for user in &users {
+        let line = bucket.world.line(&report.run_id, *user).await;
+        assert_eq!(line.windows, [asked]);
+        let shown = bucket.world.simulator.tenant().truth_within(*user, asked, bucket.world.now());
+        assert!(line.new >= shown.len() as u64, "{line:#?}");
+    }
+    let report = bucket.audit(Some(DAYS), Whom::All);
+    assert!(report.integrity.is_intact(), "{}", report.text());
+}
