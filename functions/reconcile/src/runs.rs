@@ -18,7 +18,7 @@ use crate::{Answer, Closed, Deps, Open, ReconcileError, RunState};
 ///
 /// A run without a report is. A closed run has a report and one ledger entry, so if there are as many entries as reports every
 /// run with a report is closed, and the usual invocation reads nothing but two listings. Where the reports of the oldest runs
-/// have expired, as many entries less are expected. Else somebody was stopped between report and entry, and the ledger is
+/// have expired, as many entries less are expected, and a few entries are read to find how many. Else somebody was stopped between report and entry, and the ledger is
 /// read, newest entry first, for the runs that it does not name.
 pub(crate) async fn open(archive: &Archive, deps: &Deps) -> Result<Vec<RunId>, ArchiveError> {
     let (mut open, mut reported, mut begun) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -40,7 +40,8 @@ pub(crate) async fn open(archive: &Archive, deps: &Deps) -> Result<Vec<RunId>, A
         tracing::info!(run_id = %run, "a roster without a run.json: invoke fan-out again to start the run");
     }
     let highest = archive.ledger_highest().await?;
-    if u64::try_from(reported.len()) != Ok(highest - expired(archive, highest, &reported).await?) {
+    let gone = expired(archive, highest, &reported, deps.rules.retention).await?;
+    if u64::try_from(reported.len()) != Ok(highest - gone) {
         let mut n = highest;
         let mut unnamed = reported.clone();
         while n > 0 && !unnamed.is_empty() {
@@ -75,8 +76,14 @@ fn is_over(file: &RunFile, deps: &Deps) -> bool {
 
 /// How many of the oldest entries name runs whose reports are gone. Entries are in the order in which reports were put, and
 /// so is what expires: the first entry whose run has its report is found by halving.
-async fn expired(archive: &Archive, highest: u64, reported: &BTreeSet<RunId>) -> Result<u64, ArchiveError> {
-    if u64::try_from(reported.len()).is_ok_and(|reports| reports >= highest) {
+async fn expired(
+    archive: &Archive,
+    highest: u64,
+    reported: &BTreeSet<RunId>,
+    retention: Option<SignedDuration>,
+) -> Result<u64, ArchiveError> {
+    // Where reports expire, as many may have as there are runs whose entry is missing.
+    if retention.is_none() && u64::try_from(reported.len()).is_ok_and(|reports| reports >= highest) {
         return Ok(0);
     }
     let (mut gone, mut there) = (0, highest + 1);

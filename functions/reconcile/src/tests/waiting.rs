@@ -385,3 +385,17 @@ async fn a_run_that_cannot_be_read_stops_no_other_where_runs_expire() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn as_many_expired_reports_as_runs_without_an_entry_hide_none() {
+    let mut world = World::new(1).await;
+    let runs = many_days(&mut world, 30).await;
+    for run in &runs[..1] {
+        for key in world.archive.list(&format!("runs/{run}/")).await.unwrap() {
+            world.store.remove(&key);
+        }
+    }
+    world.store.remove(&layout::ledger_entry(world.archive.tenant(), 30));
+    assert_eq!(all_open(&world).await, 1);
+    assert_eq!(world.ledger().await[29].run_id, runs[29]);
+}
