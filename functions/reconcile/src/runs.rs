@@ -18,8 +18,8 @@ use crate::{Answer, Closed, Deps, Open, ReconcileError, RunState};
 ///
 /// A run without a report is. A closed run has a report and one ledger entry, so if there are as many entries as reports every
 /// run with a report is closed, and the usual invocation reads nothing but two listings. Where the reports of the oldest runs
-/// have expired, as many entries less are expected, and a few entries are read to find how many. Else somebody was stopped between report and entry, and the ledger is
-/// read, newest entry first, for the runs that it does not name.
+/// have expired, as many entries less are expected, and a few entries are read to find how many. Else somebody was stopped
+/// between report and entry, and the ledger is read, newest entry first, for the runs that it does not name.
 pub(crate) async fn open(archive: &Archive, deps: &Deps) -> Result<Vec<RunId>, ArchiveError> {
     let (mut open, mut reported, mut begun) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut goes_on = BTreeSet::new();
