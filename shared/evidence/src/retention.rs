@@ -4,6 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::form::{LedgerEntry, Run};
 
+/// A run takes no longer: what it has fetched it has put by then, and then it is closed.
+const RUN: SignedDuration = SignedDuration::from_hours(24);
+
 /// How long what is archived is kept, and when that is asked. An archive does not say it: whoever reads it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -22,6 +25,12 @@ impl Retention {
     /// How long an object is kept at the least.
     pub(crate) fn length(self) -> SignedDuration {
         SignedDuration::from_hours(i64::from(self.days) * 24)
+    }
+
+    /// Whether what was fetched then can have been put in the place of something that had expired, and was not put before
+    /// this time.
+    pub(crate) fn may_follow(self, put_at: Timestamp, fetched_at: Timestamp) -> bool {
+        fetched_at.duration_since(put_at) >= self.length() - RUN
     }
 
     /// Whether objects of this key expire at all.

@@ -172,11 +172,13 @@ fn behind_a_segment_that_is_kept_none_is_missing() {
 fn a_number_that_is_taken_again_is_the_later_runs() {
     let mut builder = Builder::new();
     let roster = vec![roster_line(ADELE, "adele@contoso.example", None)];
-    let window = ("2026-11-20T01:00:00Z", "2026-11-23T01:00:00Z");
-    for (n, date, run) in [(1, "2026-11-23", DAY_1), (2, "2026-11-24", DAY_2)] {
+    let from = "2026-11-04T01:00:00Z";
+    // So many days lie between them that what the first has put is gone when the second reads.
+    for (n, date) in [(1, "2026-11-07"), (2, "2026-11-24")] {
         let mut day = Run { roster: roster.clone(), ..Run::daily(date) };
-        let segment = builder.segment(ADELE, "2026-11", 1, run, &attempt(n), &[item(n, "2026-11-22T10:00:00Z")]);
-        let mut adele = line(run, &attempt(n), ADELE, "exported", window, (1, 0));
+        let to = day.to.clone().unwrap();
+        let segment = builder.segment(ADELE, "2026-11", 1, &day.id, &attempt(n), &[item(n, "2026-11-05T10:00:00Z")]);
+        let mut adele = line(&day.id, &attempt(n), ADELE, "exported", (from, &to), (1, 0));
         adele["segments"] = json!([segment]);
         day.receipts = vec![(attempt(n), vec![adele])];
         builder.close(&day);
@@ -188,6 +190,55 @@ fn a_number_that_is_taken_again_is_the_later_runs() {
     // It is checked with its own run.
     *builder.memory.objects.get_mut(&segment_key(ADELE, "2026-11", 1)).unwrap().last_mut().unwrap() ^= 1;
     assert!(!verdict(&builder.memory).is_intact());
+}
+
+/// A segment that somebody puts into an archive, of a run that is no matter.
+fn planted(memory: &mut Memory, user: &str, run: &str) {
+    let mut builder = Builder::new();
+    builder.segment(user, "2026-11", 1, run, &attempt(7), &[item(7, "2026-11-01T01:00:00Z")]);
+    let key = segment_key(user, "2026-11", 1);
+    memory.objects.insert(key.clone(), builder.memory.objects.remove(&key).unwrap());
+}
+
+#[test]
+fn an_old_segment_that_was_replaced_is_damage_whatever_run_it_names() {
+    for run in ["20261101T030000Z", "case-1", DAY_1, DAY_2] {
+        let mut memory = sample();
+        planted(&mut memory, ADELE, run);
+        let found = broken(&verdict(&memory));
+        assert!(found.contains(&Code::ReceiptSegmentHash), "{run}: {found:?}");
+        assert_eq!(answer(&memory, Some(DAYS)).exit_code(), 2, "{run}");
+    }
+}
+
+#[test]
+fn an_old_segment_that_nothing_names_is_an_orphan_unless_its_receipt_has_expired() {
+    let run_1 = put_by(DAY_1, &[]);
+    let receipt = run_1.iter().find(|key| key.contains("/receipts/")).unwrap();
+    for (run, gone, orphans) in [
+        (DAY_1, vec![], 1),
+        (DAY_1, vec![receipt], 0),
+        (DAY_1, run_1.iter().collect(), 0),
+        // No run of this id is left, or ever was.
+        ("20261101T030000Z", vec![], 1),
+    ] {
+        let mut memory = without(gone.iter().copied());
+        planted(&mut memory, BIANCA, run);
+        let found = verdict(&memory);
+        assert_eq!(
+            (found.is_intact(), found.numbers.orphans),
+            (true, orphans),
+            "{run} {gone:?}: {:#?}",
+            found.findings
+        );
+    }
+    // A run that is open may still name it.
+    let mut memory = sample();
+    let mut builder = Builder::new();
+    builder.open(&Run { roster: vec![roster_line(BIANCA, "b", None)], ..Run::daily("2026-11-22") });
+    memory.objects.extend(builder.memory.objects.into_iter().filter(|(key, _)| key.starts_with("runs/")));
+    planted(&mut memory, BIANCA, "20261122T030000Z");
+    assert_eq!(verdict(&memory).numbers.orphans, 0);
 }
 
 #[test]

@@ -70,9 +70,4 @@ impl Check<'_> {
             pages: gone.pages.len() as u64,
         });
     }
-
-    /// Whether what was put at this time may have expired.
-    pub(super) fn may_have_expired(&self, put_at: Timestamp) -> bool {
-        self.expectation.retention.is_some_and(|retention| put_at < retention.kept_since())
-    }
 }

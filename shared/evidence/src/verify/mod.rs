@@ -281,15 +281,15 @@ impl Check<'_> {
         }
     }
 
-    /// Segments that no receipt names. Those of open runs are not orphans yet.
+    /// Segments that no receipt names. Those of open runs are not orphans yet, and those of a past run may have had a receipt
+    /// that has expired. Of a run that nothing else names there was none that counts, or never a run.
     fn list_orphans(&mut self) {
         let closed: HashSet<&str> = self.ledger.iter().map(|(_, entry)| entry.run_id.as_str()).collect();
         for (key, fact) in &self.facts {
-            // The receipts that would name an old one may have expired before it.
-            let is_known = self.found.named.contains(key)
-                || self.found.past.without_receipts.contains(&fact.run)
-                || self.may_have_expired(fact.fetched_at);
-            if !is_known && closed.contains(fact.run.as_str()) {
+            let is_known = self.found.named.contains(key) || self.found.past.without_receipts.contains(&fact.run);
+            let is_open = self.inventory.runs.contains_key(&fact.run) && !closed.contains(fact.run.as_str());
+            // A damaged segment names no run.
+            if !is_known && !is_open && !fact.run.is_empty() {
                 self.found.verdict.numbers.orphans += 1;
                 self.found.verdict.add(
                     Code::Orphan,

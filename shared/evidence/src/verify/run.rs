@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::users::{Receipts, ReceiptsByUser};
-use super::{Check, FileFact, Found, RunCheck, RunKeys, add_windows, invalid};
+use super::{Check, Fact, FileFact, Found, RunCheck, RunKeys, add_windows, invalid};
 use crate::decode::{self, DecodeError, Lines};
 use crate::finding::Code;
 use crate::form::{Counts, FORMAT, LedgerEntry, Line, Report, RosterLine, Run, Text};
@@ -23,6 +24,8 @@ pub(super) struct RunView<'t> {
     pub(super) closed: bool,
     /// Whether the run began before what is kept: what is missing of it has expired.
     pub(super) past: bool,
+    /// When the run began or, where nothing says it, when it was closed.
+    began: Option<Timestamp>,
     /// Whether no receipt that counts has expired.
     pub(super) receipts_whole: bool,
     /// Whether the roster was read whole. One that is missing or damaged is its own finding; what would only repeat it is not
@@ -67,7 +70,10 @@ impl Check<'_> {
         for (run, (key, entry)) in &entries {
             if !self.inventory.runs.contains_key(*run) {
                 let past = self.expectation.retention.is_some_and(|retention| retention.is_past(None, Some(entry)));
-                gone.found.past.runs += u64::from(past);
+                if past {
+                    gone.found.past.runs += 1;
+                    gone.found.past.without_receipts.insert((*run).to_owned());
+                }
                 gone.check_entry(key, entry, &BTreeMap::new(), past);
             }
         }
@@ -82,6 +88,13 @@ impl Check<'_> {
         in_order(&runs, check, |_, found| all.add(found))?;
         self.found.add(all);
         Ok(())
+    }
+
+    /// Whether this is a later run's, and checked with it: a log that expired as a whole begins with segment 1 again. So it
+    /// was fetched when what this run had put was gone.
+    fn is_taken_again(&self, view: &RunView<'_>, fact: &Fact) -> bool {
+        let retention = self.expectation.retention.filter(|_| view.past && fact.run != view.id);
+        retention.zip(view.began).is_some_and(|(retention, began)| retention.may_follow(began, fact.fetched_at))
     }
 }
 
@@ -117,6 +130,7 @@ impl RunCheck<'_, '_> {
         let began = retention::began(run.as_ref(), report.as_ref().map(|report| report.started_at));
         let closed_by = entry.map(|(_, entry)| entry);
         view.past = self.check.expectation.retention.is_some_and(|retention| retention.is_past(began, closed_by));
+        view.began = began.or(closed_by.map(|entry| entry.closed_at));
         self.check_order(&view, keys);
         if let Some(lines) = &texts.roster {
             self.check_roster(&mut view, lines);
@@ -373,8 +387,7 @@ impl RunCheck<'_, '_> {
                 continue;
             }
             let fact = self.check.facts.get(&*segment.key);
-            if view.past && fact.is_some_and(|fact| fact.run != view.id && fact.sha256 != *segment.sha256) {
-                // A log that expired as a whole begins with segment 1 again: this is a later run's, and checked with it.
+            if fact.is_some_and(|fact| fact.sha256 != *segment.sha256 && self.check.is_taken_again(view, fact)) {
                 self.found.past.lose(&segment.key, segment.lines, wanted);
                 continue;
             }
