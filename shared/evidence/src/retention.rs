@@ -1,5 +1,7 @@
 //! Retention: what was archived expires by policy, and its absence then is no fault.
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::form::{LedgerEntry, Run};
@@ -39,7 +41,7 @@ impl Retention {
     }
 
     /// Whether a run is past: it began before what is kept, so whatever it put may have expired, in any order. When it began
-    /// its `run.json` or its report says; once both are gone, its ledger entry says when it was closed.
+    /// its `run.json` or its report says; once both are gone, its ledger entry says when it was closed, or its id when it was scheduled.
     pub(crate) fn is_past(self, began: Option<Timestamp>, entry: Option<&LedgerEntry>) -> bool {
         let known = began.or(entry.map(|entry| entry.closed_at));
         known.is_some_and(|time| time < self.kept_since())
@@ -49,4 +51,10 @@ impl Retention {
 /// When a run began, by whichever of its files is left.
 pub(crate) fn began(run: Option<&Run>, report: Option<Timestamp>) -> Option<Timestamp> {
     run.map(|run| run.started_at).or(report)
+}
+
+/// When a run was scheduled, if its id is of that form. It began then or later.
+pub(crate) fn scheduled(run: &str) -> Option<Timestamp> {
+    let stamp = run.get(..16).filter(|_| matches!(run.get(16..), Some("" | "-history" | "-lookback")))?;
+    TimeZone::UTC.to_timestamp(DateTime::strptime("%Y%m%dT%H%M%SZ", stamp).ok()?).ok()
 }

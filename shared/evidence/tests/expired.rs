@@ -192,6 +192,25 @@ fn a_number_that_is_taken_again_is_the_later_runs() {
     assert!(!verdict(&builder.memory).is_intact());
 }
 
+#[test]
+fn of_a_run_that_nobody_closed_the_receipts_may_be_left_alone() {
+    for id in ["20261122T030000Z", "20261122T030000Z-history", "20261122T030000Z-lookback"] {
+        let window = ("2026-11-20T01:00:00Z", "2026-11-22T01:00:00Z");
+        let receipts = vec![(attempt(5), vec![line(id, &attempt(5), BIANCA, "empty", window, (0, 0))])];
+        let roster = vec![roster_line(BIANCA, "b", None)];
+        let mut builder = Builder::new();
+        builder.open(&Run { id: id.to_owned(), roster, receipts, ..Run::daily("2026-11-22") });
+        let mut memory = sample();
+        memory.objects.extend(builder.memory.objects.into_iter().filter(|(key, _)| key.contains("/receipts/")));
+        let found = verdict(&memory);
+        assert!(found.is_intact(), "{id}: {:#?}", found.findings);
+        assert_eq!((found.count(Code::RunOpen), found.expired.unwrap().run_files), (1, 2), "{id}");
+        // Of one that is kept they are missing.
+        assert_eq!(broken(&verdict_at(&memory, "2026-12-09T02:59:59Z")), [Code::RunFileMissing].into(), "{id}");
+        assert_eq!(broken(&verify(&memory, &Expectation::default()).unwrap()), [Code::RunFileMissing].into());
+    }
+}
+
 /// A segment that somebody puts into an archive, of a run that is no matter.
 fn planted(memory: &mut Memory, user: &str, run: &str) {
     let mut builder = Builder::new();

@@ -129,6 +129,7 @@ impl RunCheck<'_, '_> {
         let report = self.read_value::<Report>(&mut view, keys, RunFile::Report)?;
         let began = retention::began(run.as_ref(), report.as_ref().map(|report| report.started_at));
         let closed_by = entry.map(|(_, entry)| entry);
+        let began = began.or_else(|| closed_by.is_none().then(|| retention::scheduled(id)).flatten());
         view.past = self.check.expectation.retention.is_some_and(|retention| retention.is_past(began, closed_by));
         view.began = began.or(closed_by.map(|entry| entry.closed_at));
         self.check_order(&view, keys);
