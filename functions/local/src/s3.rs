@@ -57,14 +57,14 @@ struct BucketVault(S3Store);
 
 fn object_version(version: &VaultVersion) -> ObjectVersion {
     let VaultVersion { key, id, is_delete_marker } = version.clone();
-    ObjectVersion { key, id, is_delete_marker }
+    ObjectVersion { key, id, is_delete_marker, put_at: None }
 }
 
 #[async_trait]
 impl Vault for BucketVault {
     async fn versions(&self, prefix: &str) -> Result<Vec<VaultVersion>, StoreError> {
         let (versions, _) = self.0.versions_below(prefix, false).await?;
-        let version = |ObjectVersion { key, id, is_delete_marker }| VaultVersion { key, id, is_delete_marker };
+        let version = |ObjectVersion { key, id, is_delete_marker, .. }| VaultVersion { key, id, is_delete_marker };
         Ok(versions.into_iter().map(version).collect())
     }
 
@@ -151,9 +151,9 @@ impl Keeping for Bridge {
     fn versions(&self, each: &mut dyn FnMut(Version)) -> Result<Option<()>, SourceError> {
         // They are handed on where the asker waits, since it need not be what another thread may call.
         let mut versions = Vec::new();
-        let list = self.store.versions(|key, is_delete_marker| {
-            if is_key(key) {
-                versions.push(Version { key: key.to_owned(), is_delete_marker });
+        let list = self.store.versions(|ObjectVersion { key, is_delete_marker, put_at, .. }| {
+            if is_key(&key) {
+                versions.push(Version { key, is_delete_marker, put_at });
             }
         });
         let answer = self.wait("list the versions", "", list)?;

@@ -172,6 +172,23 @@ async fn a_second_version_or_a_delete_marker_in_a_bucket_is_an_integrity_failure
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_young_and_deleted_is_an_integrity_failure_though_nothing_names_it_and_old_objects_expire() {
+    let bed = Bed::new().await;
+    bed.look(None).await;
+    bed.fake.set_versioning("acme-archive", Versioning::Enabled);
+    let user = tenant().users()[0].id.to_string();
+    let audit = || audited(&bed.bridge(), &["--user", &user, "--retention-days", "17"]);
+    let (code, page) = audit();
+    assert_eq!(code, 0, "{page}");
+    let receipt = format!("runs/case-1/receipts/{}-1.jsonl.zst", "0".repeat(32));
+    bed.fake.overwrite_object("acme-archive", &format!("{PREFIX}{receipt}"), "x");
+    bed.fake.remove_object("acme-archive", &format!("{PREFIX}{receipt}"));
+    let (code, page) = audit();
+    assert_eq!(code, 2, "{page}");
+    assert!(page.contains(&format!(" {receipt}: has 1 delete markers over 1 versions: somebody deleted it")), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_state_may_lie_in_a_bucket_of_its_own() {
     let bed = Bed::new().await;
     bed.look(Some("acme-state")).await;

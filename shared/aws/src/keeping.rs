@@ -2,6 +2,7 @@
 //! needs it.
 
 use archive::store::StoreError;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockLegalHoldStatus};
 use domain::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -42,6 +43,8 @@ pub struct ObjectVersion {
     pub id: Option<String>,
     /// Whether it is a delete marker.
     pub is_delete_marker: bool,
+    /// When it was put, in whole seconds, as far as the store says it.
+    pub put_at: Option<Timestamp>,
 }
 
 /// Where a page of versions begins: at this key and version.
@@ -70,15 +73,15 @@ impl S3Store {
         seen(twice(call).await).map_err(|error| self.failed("ask for the versioning", "", error))
     }
 
-    /// Calls `each` with the key of every version, and whether it is a delete marker.
-    pub async fn versions(&self, mut each: impl FnMut(&str, bool) + Send) -> Result<Option<()>, StoreError> {
+    /// Calls `each` with every version and delete marker.
+    pub async fn versions(&self, mut each: impl FnMut(ObjectVersion) + Send) -> Result<Option<()>, StoreError> {
         let failed = |error| self.failed("list the versions", "", error);
         let mut from = None;
         for number in 0..MAX_PAGES {
             let page = twice(|| self.versions_once("", None, from.as_ref())).await;
             let page = if number == 0 { seen(page).map_err(failed)? } else { Some(page.map_err(failed)?) };
             let Some(Page { versions, next, .. }) = page else { return Ok(None) };
-            versions.iter().for_each(|version| each(&version.key, version.is_delete_marker));
+            versions.into_iter().for_each(&mut each);
             match next {
                 Some(next) => from = Some(next),
                 None => return Ok(Some(())),
@@ -127,12 +130,14 @@ impl S3Store {
             _ => None,
         };
         let own = |key: Option<String>| Some(key?.strip_prefix(&self.prefix)?.to_owned());
-        let version = |key, id, is_delete_marker| Some(ObjectVersion { key: own(key)?, id, is_delete_marker });
+        let version = |key, id, is_delete_marker, put_at: Option<DateTime>| {
+            Some(ObjectVersion { key: own(key)?, id, is_delete_marker, put_at: put_at.and_then(second) })
+        };
         let versions = page.versions.unwrap_or_default().into_iter();
         let markers = page.delete_markers.unwrap_or_default().into_iter();
         let versions = versions
-            .filter_map(|found| version(found.key, found.version_id, false))
-            .chain(markers.filter_map(|found| version(found.key, found.version_id, true)))
+            .filter_map(|found| version(found.key, found.version_id, false, found.last_modified))
+            .chain(markers.filter_map(|found| version(found.key, found.version_id, true, found.last_modified)))
             .collect();
         let folders = page.common_prefixes.unwrap_or_default().into_iter();
         Ok(Page { versions, folders: folders.filter_map(|folder| own(folder.prefix)).collect(), next })
@@ -182,11 +187,15 @@ impl S3Store {
             Err(error) if error.status() == Some(404) => return Ok(ObjectLock::default()),
             Err(error) => return Err(error),
         };
-        let until = head.object_lock_retain_until_date.and_then(|time| Timestamp::from_second(time.secs()).ok());
+        let until = head.object_lock_retain_until_date.and_then(second);
         let mode = head.object_lock_mode.map(|mode| mode.as_str().to_owned());
         let legal_hold = head.object_lock_legal_hold_status == Some(ObjectLockLegalHoldStatus::On);
         Ok(ObjectLock { retention: mode.zip(until), legal_hold })
     }
+}
+
+fn second(time: DateTime) -> Option<Timestamp> {
+    Timestamp::from_second(time.secs()).ok()
 }
 
 /// What was answered; `None` for a refusal, and for a store that says it does not know such a call.

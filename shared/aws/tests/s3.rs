@@ -5,11 +5,12 @@
 mod bed;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use archive::contract;
 use archive::store::{ETag, PutIfMatch, PutNew, Store, StoreErrorKind};
-use aws::S3Store;
-use aws_fake::{Effect, Fault, Landing, PutCondition};
+use aws::{ObjectVersion, S3Store};
+use aws_fake::{Effect, Fault, Landing, PutCondition, Versioning};
 use bed::{BUCKET, Bed};
 
 async fn store() -> (Bed, S3Store) {
@@ -52,6 +53,32 @@ async fn every_put_carries_its_condition_and_its_checksum() {
     // The SHA-256 of "1" and of "2", as `sha256sum` says, in base64.
     assert_eq!(versions[0].sha256.as_deref(), Some("a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s="));
     assert_eq!(versions[1].sha256.as_deref(), Some("1HNeOiZeFu7gP1lxi5tdAwGcB9i2xR+Q2jpmbuwTqzU="));
+}
+
+#[tokio::test]
+async fn versions_and_delete_markers_come_with_when_they_were_put() {
+    let (bed, _) = store().await;
+    let store = bed.clients.store(BUCKET, "in-");
+    bed.fake.set_versioning(BUCKET, Versioning::Enabled);
+    let mut expected = Vec::new();
+    for (key, is_delete_marker) in [("a", false), ("a", false), ("b", false), ("b", true)] {
+        bed.clock.sleep(Duration::from_secs(3_600)).await;
+        match is_delete_marker {
+            false => bed.fake.overwrite_object(BUCKET, &format!("in-{key}"), "x"),
+            true => bed.fake.remove_object(BUCKET, &format!("in-{key}")),
+        }
+        expected.push((key.to_owned(), is_delete_marker, Some(bed.clock.now())));
+    }
+    bed.fake.overwrite_object(BUCKET, "foreign", "x");
+    for page in [1_000, 1] {
+        bed.fake.set_listing_page(page);
+        let mut versions = Vec::new();
+        let answer = store.versions(|ObjectVersion { key, is_delete_marker, put_at, .. }| {
+            versions.push((key, is_delete_marker, put_at))
+        });
+        assert_eq!(answer.await.unwrap(), Some(()));
+        assert_eq!(versions, expected);
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ pub struct Version {
     pub key: String,
     /// Whether it is a delete marker.
     pub is_delete_marker: bool,
+    /// When it was put, as far as the store says it.
+    pub put_at: Option<Timestamp>,
 }
 
 /// What keeps an object from being deleted.

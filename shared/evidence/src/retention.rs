@@ -29,12 +29,6 @@ impl Retention {
         SignedDuration::from_hours(i64::from(self.days) * 24)
     }
 
-    /// Whether what was fetched then can have been put in the place of something that had expired, and was not put before
-    /// this time.
-    pub(crate) fn may_follow(self, put_at: Timestamp, fetched_at: Timestamp) -> bool {
-        fetched_at.duration_since(put_at) >= self.length() - RUN
-    }
-
     /// Whether objects of this key expire at all.
     pub(crate) fn covers(key: &str) -> bool {
         ["interactions/", "quarantine/", "runs/"].iter().any(|prefix| key.starts_with(prefix))
@@ -46,6 +40,11 @@ impl Retention {
         let known = began.or(entry.map(|entry| entry.closed_at));
         known.is_some_and(|time| time < self.kept_since())
     }
+}
+
+/// Whether what was fetched at one time can have been put after another.
+pub(crate) fn may_be_put_after(time: Timestamp, fetched_at: Timestamp) -> bool {
+    fetched_at.duration_since(time) >= -RUN
 }
 
 /// When a run began, by whichever of its files is left.

@@ -169,6 +169,29 @@ fn behind_a_segment_that_is_kept_none_is_missing() {
 }
 
 #[test]
+fn of_a_month_that_began_within_what_is_kept_no_number_is_missing() {
+    let mut builder = Builder::new();
+    for (month, n) in [("2026-11", 1), ("2026-11", 2), ("2027-11", 1), ("2027-11", 2)] {
+        builder.segment(BIANCA, month, n, DAY_2, &attempt(8), &[item(n, &format!("{month}-23T12:00:00Z"))]);
+    }
+    let with = |gone: &str, days: u32, users: &[&str]| {
+        let mut memory = sample();
+        memory.objects.extend(builder.memory.objects.clone().into_iter().filter(|(key, _)| key.contains("segment-")));
+        assert!(memory.objects.remove(gone).is_some());
+        let users = Some(users.iter().map(|user| (*user).to_owned()).collect());
+        let retention = Some(Retention { days, read_at: time(READ_AT) });
+        broken(&verify(&memory, &Expectation { retention, users, ..Expectation::default() }).unwrap())
+    };
+    // Forty days before the audit the month begins. Nothing names the first segment, and its log need not be read.
+    let first = segment_key(BIANCA, "2026-11", 1);
+    for users in [&[BIANCA][..], &[ADELE]] {
+        assert_eq!(with(&first, 40, users), [Code::SegmentGap].into());
+        assert_eq!(with(&first, 39, users), [].into(), "it may have been put on the first day");
+        assert_eq!(with(&segment_key(BIANCA, "2027-11", 1), 40, users), [].into(), "who knows when it was put");
+    }
+}
+
+#[test]
 fn a_number_that_is_taken_again_is_the_later_runs() {
     let mut builder = Builder::new();
     let roster = vec![roster_line(ADELE, "adele@contoso.example", None)];

@@ -1,6 +1,6 @@
 //! Each kind of tampering and loss by the exit code and the sentence that a person sees.
 //!
-//! That a kind is found under its own code and no other is for `tampering.rs` to show. There, too, are the two kinds that
+//! That a kind is found under its own code and no other is for `tampering.rs` to show, and in `versions.rs` are the two kinds that
 //! only a store with versions knows, `a_second_version` and `a_delete_marker`; `functions/local/tests/s3.rs` shows them at a bucket.
 
 #![allow(clippy::unwrap_used, reason = "what does not hold here is a fault of the test")]

@@ -6,9 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use evidence::{
-    Code, Expectation, Keeping, Lock, Memory, Retention, Source, SourceError, Verdict, Version, Versioning, verify,
-};
+use evidence::{Code, Expectation, Memory, Verdict, verify};
 use serde_json::json;
 use support::*;
 
@@ -380,109 +378,6 @@ fn the_tail_cut_off_is_found_by_the_head_noted_outside() {
     memory.objects.remove(&ledger_key(2));
     assert!(verdict(&memory).is_intact(), "a shorter chain holds by itself");
     assert_eq!(broken(&verify(&memory, &expectation).unwrap()), [Code::LedgerHead].into());
-}
-
-/// The sample in a store that keeps versions, with what it has beside one version of each object.
-struct Versioned {
-    memory: Memory,
-    more: Vec<Version>,
-    denied: bool,
-}
-
-impl Source for Versioned {
-    fn list(&self, prefix: &str) -> Result<Vec<String>, SourceError> {
-        self.memory.list(prefix)
-    }
-
-    fn read(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        self.memory.read(key)
-    }
-
-    fn keeping(&self) -> Option<&dyn Keeping> {
-        Some(self)
-    }
-}
-
-impl Keeping for Versioned {
-    fn versioning(&self) -> Result<Option<Versioning>, SourceError> {
-        Ok((!self.denied).then_some(Versioning::Enabled))
-    }
-
-    fn versions(&self, each: &mut dyn FnMut(Version)) -> Result<Option<()>, SourceError> {
-        if self.denied {
-            return Ok(None);
-        }
-        let current = self.memory.objects.keys().map(|key| Version { key: key.clone(), is_delete_marker: false });
-        current.chain(self.more.clone()).for_each(each);
-        Ok(Some(()))
-    }
-
-    fn locks(&self, keys: &[String]) -> Result<Option<Vec<Lock>>, SourceError> {
-        Ok((!self.denied).then(|| vec![Lock::default(); keys.len()]))
-    }
-}
-
-fn versioned(more: &[(&str, bool)]) -> Versioned {
-    let more = more.iter().map(|(key, marker)| Version { key: (*key).to_owned(), is_delete_marker: *marker });
-    Versioned { memory: sample(), more: more.collect(), denied: false }
-}
-
-#[test]
-fn a_second_version() {
-    let segment = segment_key(ADELE, "2026-11", 1);
-    let state = format!("state/tenant_id={TENANT}/user_id={ADELE}.json");
-    let intact = verify(&versioned(&[(&state, false), (&state, false)]), &Expectation::default()).unwrap();
-    assert!(intact.is_intact(), "the state is a cache: {:#?}", intact.findings);
-    let kept = intact.kept.unwrap();
-    assert_eq!(kept.versions.unwrap().keys as usize, sample().objects.len());
-    assert_eq!(kept.locks.unwrap().without as usize, sample().objects.len() - 1, "all but README.txt");
-    let found = verify(&versioned(&[(&segment, false)]), &Expectation::default()).unwrap();
-    assert_eq!(broken(&found), [Code::SecondVersion].into());
-    let sentence = found.integrity().next().unwrap().to_string();
-    assert!(sentence.starts_with(&format!("second-version {segment}: has 2 versions")), "{sentence}");
-}
-
-#[test]
-fn a_delete_marker() {
-    let gone = segment_key(ADELE, "2026-11", 9);
-    let found = verify(&versioned(&[(&gone, false), (&gone, true)]), &Expectation::default()).unwrap();
-    assert_eq!(broken(&found), [Code::DeleteMarker].into());
-    let sentence = found.integrity().next().unwrap().to_string();
-    assert!(sentence.starts_with(&format!("delete-marker {gone}: has 1 delete markers")), "{sentence}");
-}
-
-#[test]
-fn the_delete_marker_of_an_expired_object_is_judged_by_who_names_it() {
-    // So many days after which the first run of the sample is past, and the second is not.
-    let retention = Some(Retention { days: 17, read_at: "2026-12-11T00:00:00Z".parse().unwrap() });
-    let found = |key: &str, there: bool, retention: Option<Retention>| {
-        let mut store = versioned(&[(key, true)]);
-        if !there {
-            store.memory.objects.remove(key);
-            // The version below stays for a day.
-            store.more.push(Version { key: key.to_owned(), is_delete_marker: false });
-        }
-        broken(&verify(&store, &Expectation { retention, ..Expectation::default() }).unwrap())
-    };
-    for old in [segment_key(ADELE, "2026-11", 1), first_receipt(), users_key(DAY_1)] {
-        assert_eq!(found(&old, false, retention), [].into(), "{old}");
-        assert!(found(&old, false, None).contains(&Code::DeleteMarker), "{old}: nothing expires");
-        assert_eq!(found(&old, true, retention), [Code::DeleteMarker].into(), "{old}: it was put back");
-    }
-    for young in [segment_key(ADELE, "2026-11", 2), users_key(DAY_2)] {
-        assert!(!found(&young, false, retention).is_empty(), "{young}");
-    }
-    for never in ["archive.json", &ledger_key(9)] {
-        assert!(found(never, false, retention).contains(&Code::DeleteMarker), "{never}");
-    }
-}
-
-#[test]
-fn what_may_not_be_seen_of_a_store_breaks_nothing() {
-    let store = Versioned { denied: true, ..versioned(&[("archive.json", true)]) };
-    let verdict = verify(&store, &Expectation::default()).unwrap();
-    assert!(verdict.is_intact());
-    assert_eq!(verdict.kept, Some(evidence::Kept::default()));
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl AwsFake {
 
     /// Removes an object, as somebody outside the program might.
     pub fn remove_object(&self, bucket: &str, key: &str) {
-        self.s3().remove(bucket, key);
+        self.s3().remove(bucket, key, self.0.clock.now());
     }
 
     /// Writes an object whatever is there, as somebody outside the program might.

@@ -90,11 +90,11 @@ impl S3 {
             return Err(Refusal::new(403, "AccessDenied", "access denied because object protected by object lock"));
         }
         match id {
-            MARKER => history.removed = false,
-            "null" => history.removed = true,
+            MARKER => history.removed = None,
+            "null" => history.removed = Some(now),
             id => history.versions.retain(|version| version_id(version.number) != id),
         }
-        if history.versions.is_empty() && !history.removed {
+        if history.versions.is_empty() && history.removed.is_none() {
             bucket.objects.remove(key);
         }
         gone
@@ -209,16 +209,18 @@ impl S3 {
                 xml += &format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escape(&folder));
                 continue;
             }
-            let ids = match bucket.versioning {
-                Versioning::Never => vec!["null".to_owned()],
-                _ => history.versions.iter().map(|version| version_id(version.number)).collect(),
-            };
-            for id in ids {
-                xml += &format!("<Version><Key>{}</Key><VersionId>{id}</VersionId></Version>", escape(key));
-            }
-            if history.removed {
+            let entry = |kind: &str, id: &str, at: Timestamp| {
                 let key = escape(key);
-                xml += &format!("<DeleteMarker><Key>{key}</Key><VersionId>{MARKER}</VersionId></DeleteMarker>");
+                format!("<{kind}><Key>{key}</Key><VersionId>{id}</VersionId><LastModified>{at}</LastModified></{kind}>")
+            };
+            match bucket.versioning {
+                Versioning::Never => {
+                    history.current().into_iter().for_each(|one| xml += &entry("Version", "null", one.at))
+                }
+                _ => history.versions.iter().for_each(|one| xml += &entry("Version", &version_id(one.number), one.at)),
+            }
+            if let Some(at) = history.removed {
+                xml += &entry("DeleteMarker", MARKER, at);
             }
         }
         Ok(Reply::xml(200, &(xml + "</ListVersionsResult>")))

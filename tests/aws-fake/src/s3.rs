@@ -65,7 +65,8 @@ pub(crate) struct History {
     pub(crate) versions: Vec<Version>,
     /// Versions that were ever put.
     put: usize,
-    pub(crate) removed: bool,
+    /// When it was removed.
+    pub(crate) removed: Option<Timestamp>,
     pub(crate) lock: Lock,
 }
 
@@ -210,9 +211,9 @@ impl S3 {
     }
 
     /// As somebody outside the program might.
-    pub(crate) fn remove(&mut self, bucket: &str, key: &str) {
+    pub(crate) fn remove(&mut self, bucket: &str, key: &str, now: Timestamp) {
         if let Some(history) = self.buckets.get_mut(bucket).and_then(|bucket| bucket.objects.get_mut(key)) {
-            history.removed = true;
+            history.removed = Some(now);
         }
     }
 
@@ -282,7 +283,7 @@ impl S3 {
                 Ok(Reply::new(200, "application/xml", "").header("etag", etag))
             }
             Asked::Get { bucket, key } => self.get(&bucket, &key, request),
-            Asked::Delete { bucket, key, etag } => self.delete(&bucket, &key, etag.as_deref()),
+            Asked::Delete { bucket, key, etag } => self.delete(&bucket, &key, etag.as_deref(), now),
             Asked::List { bucket, prefix } => self.list(&bucket, &prefix, request),
             Asked::Keeping { asked: Keeping::Delete, bucket, key } => self.delete_version(&bucket, &key, request, now),
             Asked::Keeping { asked: Keeping::PutLegalHold, bucket, key } => self.put_legal_hold(&bucket, &key, request),
@@ -308,11 +309,11 @@ impl S3 {
         let history = objects.entry(key).or_default();
         history.versions.push(Version { bytes, etag: etag.clone(), sha256, condition, at: now, number: history.put });
         history.put += 1;
-        history.removed = false;
+        history.removed = None;
         Ok(etag)
     }
 
-    fn delete(&mut self, name: &str, key: &str, etag: Option<&str>) -> Result<Reply, Refusal> {
+    fn delete(&mut self, name: &str, key: &str, etag: Option<&str>, now: Timestamp) -> Result<Reply, Refusal> {
         let bucket = bucket_mut(&mut self.buckets, name)?;
         if bucket.policy.delete_nothing {
             return Err(denied_by_policy());
@@ -323,7 +324,7 @@ impl S3 {
             (Some(etag), Some(current)) if etag != current.etag => return Err(not_met()),
             _ => {}
         }
-        bucket.objects.entry(key.to_owned()).or_default().removed = true;
+        bucket.objects.entry(key.to_owned()).or_default().removed = Some(now);
         Ok(Reply::new(204, "application/xml", ""))
     }
 
@@ -393,7 +394,7 @@ impl S3 {
 
 impl History {
     pub(crate) fn current(&self) -> Option<&Version> {
-        if self.removed { None } else { self.versions.last() }
+        if self.removed.is_some() { None } else { self.versions.last() }
     }
 }
 

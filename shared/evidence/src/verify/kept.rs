@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Check, Inventory};
-use crate::finding::{Code, Verdict};
+use crate::finding::Code;
 use crate::keeping::{Keeping, Lock, Versioning};
-use crate::layout::ARCHIVE;
-use crate::retention::Retention;
+use crate::layout::{self, ARCHIVE, Key};
+use crate::retention::{self, Retention};
 use crate::source::SourceError;
 
 /// How many objects' locks are asked for at once: some seconds' worth of requests, and little memory.
@@ -80,13 +80,7 @@ impl Check<'_> {
         };
         // Where none were ever kept, a listing of them would look as if nothing had been replaced.
         if versioning != Some(Versioning::Never) {
-            let there: HashSet<String> = match self.expectation.retention {
-                Some(_) => self.inventory.hashed(|_| true).collect(),
-                None => HashSet::new(),
-            };
-            let expires = self.expectation.retention.is_some();
-            let may_have_expired = |key: &str| expires && Retention::covers(key) && !there.contains(key);
-            kept.versions = versions(keeping, may_have_expired, &mut self.found.verdict)?;
+            kept.versions = self.check_versions(keeping)?;
         }
         let mut locks = Locks::default();
         let keys: Vec<String> = self.inventory.hashed(|user| self.expectation.wants(user)).collect();
@@ -103,38 +97,82 @@ impl Check<'_> {
     }
 }
 
-/// Everything outside `state/` is put once, so each key has one version and no delete marker. Expiry puts one, too: where an
-/// object may have expired that is not there, whatever names it says whether it had to be.
-fn versions(
-    keeping: &dyn Keeping,
-    may_have_expired: impl Fn(&str) -> bool,
-    verdict: &mut Verdict,
-) -> Result<Option<Versions>, SourceError> {
-    let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let listed = keeping.versions(&mut |version| {
-        if !version.key.starts_with("state/") {
-            let (versions, markers) = counts.entry(version.key).or_default();
-            *(if version.is_delete_marker { markers } else { versions }) += 1;
+/// What was put under a key: when, and whether it is a delete marker.
+type Put = (Option<Timestamp>, bool);
+
+impl Check<'_> {
+    /// Everything outside `state/` is put once, so each key has one version and no delete marker, but for what expiry does.
+    fn check_versions(&mut self, keeping: &dyn Keeping) -> Result<Option<Versions>, SourceError> {
+        let mut puts: BTreeMap<String, Vec<Put>> = BTreeMap::new();
+        let listed = keeping.versions(&mut |version| {
+            if !version.key.starts_with("state/") {
+                puts.entry(version.key).or_default().push((version.put_at, version.is_delete_marker));
+            }
+        })?;
+        if listed.is_none() {
+            return Ok(None);
         }
-    })?;
-    if listed.is_none() {
-        return Ok(None);
+        let there: HashSet<String> = match self.expectation.retention {
+            Some(_) => self.inventory.hashed(|_| true).collect(),
+            None => HashSet::new(),
+        };
+        let mut found = Versions::default();
+        for (key, mut puts) in puts {
+            let markers = puts.iter().filter(|(_, is_delete_marker)| *is_delete_marker).count();
+            let versions = puts.len() - markers;
+            let (put_over, deleted) = self.not_put_once(&key, there.contains(&key), &mut puts);
+            found.keys += 1;
+            found.with_more += u64::from(put_over);
+            found.deleted += u64::from(deleted);
+            let verdict = &mut self.found.verdict;
+            if put_over {
+                let sentence = format!("has {versions} versions: somebody put another over what is put once");
+                verdict.add(Code::SecondVersion, &key, sentence);
+            }
+            if deleted {
+                let sentence = format!("has {markers} delete markers over {versions} versions: somebody deleted it");
+                verdict.add(Code::DeleteMarker, &key, sentence);
+            }
+        }
+        Ok(Some(found))
     }
-    let mut found = Versions::default();
-    for (key, (versions, markers)) in counts {
-        found.keys += 1;
-        if versions > 1 {
-            found.with_more += 1;
-            let sentence = format!("has {versions} versions: somebody put another over what is put once");
-            verdict.add(Code::SecondVersion, &key, sentence);
+
+    /// Whether a version was put over another, and whether somebody deleted one: in the order of time, since what expired
+    /// may have made room.
+    fn not_put_once(&self, key: &str, is_there: bool, puts: &mut [Put]) -> (bool, bool) {
+        puts.sort_unstable();
+        let (mut put_over, mut deleted) = (false, false);
+        let mut below: Option<Option<Timestamp>> = None;
+        for (at, is_delete_marker) in puts.iter() {
+            if !is_delete_marker {
+                put_over |= below.replace(*at).is_some();
+            } else if self.is_of_expiry(key, is_there, *at, below) {
+                below = None;
+            } else {
+                deleted = true;
+            }
         }
-        if markers > 0 && !may_have_expired(&key) {
-            found.deleted += 1;
-            let sentence = format!("has {markers} delete markers over {versions} versions: somebody deleted it");
-            verdict.add(Code::DeleteMarker, &key, sentence);
-        }
+        (put_over, deleted)
     }
-    Ok(Some(found))
+
+    /// Whether expiry may have put this marker: what lies below it was as old as it had to be, or is gone itself, as it is
+    /// after a day. Whether what it hides had to be there for another reason is said by what names it. What lies there now
+    /// was put later, as happens to a segment's number and to a page, but to no file of a run.
+    fn is_of_expiry(&self, key: &str, is_there: bool, at: Option<Timestamp>, below: Option<Option<Timestamp>>) -> bool {
+        let Some(retention) = self.expectation.retention.filter(|_| Retention::covers(key)) else { return false };
+        let Some(at) = at else { return false };
+        let was_old = |put: Option<Timestamp>| put.is_some_and(|put| at.duration_since(put) >= retention.length());
+        let put_again = match layout::parse(key) {
+            _ if !is_there => true,
+            // A segment that was not read is not judged.
+            Some(Key::Segment { .. }) => {
+                self.facts.get(key).is_none_or(|fact| retention::may_be_put_after(at, fact.fetched_at))
+            }
+            Some(Key::Quarantine { .. }) => true,
+            _ => false,
+        };
+        put_again && below.is_none_or(was_old)
+    }
 }
 
 impl Inventory {

@@ -41,10 +41,10 @@ impl Check<'_> {
         let (verdict, facts) = (&mut self.found.verdict, &mut self.facts);
         verdict.numbers.users = inventory.segments.len() as u64;
         let (source, expectation, tombstones) = (self.source, self.expectation, &self.tombstones);
-        let kept_since = expectation.retention.map(Retention::kept_since);
+        let retention = expectation.retention;
         let read = |(user, months): &(&String, &Months)| {
             let (wanted, erased) = (expectation.wants(user), tombstones.contains_key(*user));
-            let log = Log { source, tenant: &inventory.tenant, user, wanted, erased, kept_since };
+            let log = Log { source, tenant: &inventory.tenant, user, wanted, erased, retention };
             log.read(months, &started)
         };
         for user in &others {
@@ -65,17 +65,25 @@ struct Log<'a> {
     wanted: bool,
     /// What is missing of an erased user is no gap: a lock may have kept the rest.
     erased: bool,
-    /// What was put before may have expired, in any order; everything is kept without one.
-    kept_since: Option<Timestamp>,
+    /// Without one nothing may be missing.
+    retention: Option<Retention>,
 }
 
 impl Log<'_> {
+    /// Whether nothing of this month's log can have expired: an item is archived after it was made, and the month began
+    /// within what is kept. An item of a month to come has no true time.
+    fn keeps_whole(&self, month: &str) -> bool {
+        let Some(retention) = self.retention else { return true };
+        let begin = format!("{month}-01T00:00:00Z").parse::<Timestamp>();
+        begin.is_ok_and(|begin| (retention.kept_since()..=retention.read_at).contains(&begin))
+    }
+
     fn read(&self, months: &Months, started: &HashSet<&str>) -> Result<(Verdict, Vec<(String, Fact)>), SourceError> {
         let mut verdict = Verdict::default();
         let mut facts = Vec::new();
         let mut held: HashSet<ItemHash> = HashSet::new();
         for (month, log) in months {
-            let mut gap = if self.kept_since.is_none() { first_gap(log.keys()) } else { None };
+            let mut gap = if self.keeps_whole(month) { first_gap(log.keys()) } else { None };
             let mut before: Option<(u64, Timestamp)> = None;
             for (number, key) in log.iter().filter(|_| self.wanted) {
                 // An object that vanishes between the listing and the reading is as missing as one never listed.
@@ -91,7 +99,7 @@ impl Log<'_> {
                 // What expires was put before what stays: behind a segment that is kept none is missing.
                 if let Some((last, fetched_at)) = before
                     && last + 1 < *number
-                    && self.kept_since.is_some_and(|since| fetched_at >= since)
+                    && self.retention.is_some_and(|retention| fetched_at >= retention.kept_since())
                 {
                     gap.get_or_insert(last + 1);
                 }
@@ -159,7 +167,7 @@ impl Log<'_> {
             Err(error) => verdict.add(Code::SegmentUndecodable, key, error.to_string()),
         }
         let (run, attempt) = put_by.unwrap_or_default();
-        let expired = self.kept_since.is_some_and(|since| fetched_at < since);
+        let expired = self.retention.is_some_and(|retention| fetched_at < retention.kept_since());
         let known = (started.contains(run.as_str()) || expired) && layout::is_hex(&attempt, 32);
         if matches!(lines, Ok(1..)) && !known {
             verdict.add(Code::LineRun, key, "names a run that the archive does not know, or an attempt that is none");

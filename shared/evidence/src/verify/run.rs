@@ -94,7 +94,9 @@ impl Check<'_> {
     /// was fetched when what this run had put was gone.
     fn is_taken_again(&self, view: &RunView<'_>, fact: &Fact) -> bool {
         let retention = self.expectation.retention.filter(|_| view.past && fact.run != view.id);
-        retention.zip(view.began).is_some_and(|(retention, began)| retention.may_follow(began, fact.fetched_at))
+        let gone_at =
+            retention.zip(view.began).and_then(|(retention, began)| began.checked_add(retention.length()).ok());
+        gone_at.is_some_and(|gone_at| retention::may_be_put_after(gone_at, fact.fetched_at))
     }
 }
 
