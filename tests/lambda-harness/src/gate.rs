@@ -4,6 +4,7 @@
 //! took effect, or after it had and before it was told: what a process can be killed at, seen from outside, without a hook in
 //! any binary.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -41,6 +42,22 @@ struct Inner {
     held: watch::Sender<bool>,
     cuts: watch::Sender<u64>,
     what: Mutex<Vec<String>>,
+    unanswered: Mutex<BTreeSet<u64>>,
+}
+
+/// A call that was forwarded. Dropped before its answer came, it counts as unanswered.
+struct Forwarded<'a> {
+    inner: &'a Inner,
+    call: u64,
+    answered: bool,
+}
+
+impl Drop for Forwarded<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.inner.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(self.call);
+        }
+    }
 }
 
 /// A service behind the gate. Dropping it ends it and all its connections.
@@ -59,6 +76,7 @@ impl Gate {
             held: watch::Sender::new(false),
             cuts: watch::Sender::new(0),
             what: Mutex::default(),
+            unanswered: Mutex::default(),
         }))
     }
 
@@ -75,6 +93,11 @@ impl Gate {
     /// Whether the call was held.
     pub fn has_held(&self) -> bool {
         *self.0.held.borrow()
+    }
+
+    /// Whether nobody waited for this call's answer until it came: then there was no moment after it.
+    pub fn went_unanswered(&self, call: u64) -> bool {
+        self.0.unanswered.lock().unwrap_or_else(PoisonError::into_inner).contains(&call)
     }
 
     /// Waits until the call is held; for ever if it was before.
@@ -109,7 +132,9 @@ impl Gate {
             self.0.calls.fetch_add(1, Relaxed) + 1
         };
         self.hold(number, false).await;
+        let mut forwarded = Forwarded { inner: &self.0, call: number, answered: false };
         let answer = forward(upstream, Request::from_parts(head, Full::new(body))).await?;
+        forwarded.answered = true;
         self.hold(number, true).await;
         Ok(answer)
     }
