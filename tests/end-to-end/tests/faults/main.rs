@@ -21,4 +21,5 @@ mod regressions;
 mod scenario;
 mod seeded;
 mod sweep;
+mod watched;
 mod watchfulness;

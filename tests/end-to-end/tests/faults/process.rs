@@ -14,10 +14,10 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use graph::{Response, Transport, TransportError};
 use queue::{Depth, InProcessQueue, Outgoing, Queue, QueueError};
-use tokio::sync::watch;
 
 use crate::judge::Judge;
 use crate::quota::Quota;
+use crate::watched::Watched;
 
 /// What happens to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +75,14 @@ pub(crate) struct Process {
     pub(crate) name: String,
     calls: Arc<Calls>,
     fate: Mutex<Option<Fate>>,
-    state: watch::Sender<State>,
+    state: Watched<State>,
     judge: Arc<Judge>,
 }
 
 impl Process {
     /// A process that counts its calls here.
     pub(crate) fn new(id: u64, name: String, calls: Arc<Calls>, judge: Arc<Judge>) -> Self {
-        Self { id, name, calls, fate: Mutex::new(None), state: watch::Sender::new(State::Runs), judge }
+        Self { id, name, calls, fate: Mutex::new(None), state: Watched::new(State::Runs), judge }
     }
 
     /// Decides what will happen to it; calls are counted by its counter.
@@ -98,24 +98,17 @@ impl Process {
     /// Lets a frozen process go on.
     pub(crate) fn thaw(&self) {
         self.judge.note(|| format!("{} goes on", self.name));
-        self.state.send_if_modified(|state| {
-            let frozen = *state == State::Frozen;
-            if frozen {
-                *state = State::Runs;
-            }
-            frozen
-        });
-    }
-
-    async fn running(&self) {
-        if *self.state.borrow() != State::Runs {
-            let _ = self.state.subscribe().wait_for(|state| *state == State::Runs).await;
+        if self.state.get() == State::Frozen {
+            self.state.set(State::Runs);
         }
     }
 
+    async fn running(&self) {
+        self.state.until(|state| state == State::Runs).await;
+    }
+
     async fn struck(&self) -> Blow {
-        let mut state = self.state.subscribe();
-        let state = *state.wait_for(|state| *state != State::Runs).await.unwrap();
+        let state = self.state.until(|state| state != State::Runs).await;
         if state == State::Dead { Blow::Kill } else { Blow::Freeze }
     }
 
@@ -128,7 +121,7 @@ impl Process {
         let when = if after { "after" } else { "before" };
         self.judge.note(|| format!("{}: {blow:?} {when} call {n}, {what}", self.name));
         self.judge.count(if blow == Blow::Kill { "a kill" } else { "a zombie" }, 1);
-        self.state.send_replace(if blow == Blow::Kill { State::Dead } else { State::Frozen });
+        self.state.set(if blow == Blow::Kill { State::Dead } else { State::Frozen });
         self.running().await;
     }
 
@@ -172,7 +165,7 @@ pub(crate) async fn live<T>(
         () = clock.sleep(given) => {
             process.judge.note(|| format!("{} is out of time", process.name));
             process.judge.count("an invocation out of time", 1);
-            process.state.send_replace(State::Dead);
+            process.state.set(State::Dead);
             End::Killed
         }
     }
