@@ -55,9 +55,17 @@ pub async fn handle(batch: Vec<Delivery>, deadline: Deadline, deps: &Deps) -> Ve
             return all;
         }
     };
+    let custody = match archive.custody().await {
+        Ok(custody) => custody,
+        // Nobody is read as long as it is not known who was erased: all of it comes again.
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "what operators left in the archive cannot be listed");
+            return all;
+        }
+    };
     let runs = runs(&archive, &tasks).await;
-    let attempt =
-        Attempt { deps, archive, id: AttemptId::random(&*deps.random), deadline, progressed: AtomicBool::new(false) };
+    let id = AttemptId::random(&*deps.random);
+    let attempt = Attempt { deps, archive, custody, id, deadline, progressed: AtomicBool::new(false) };
     let invocation = Invocation { attempt, runs, receipts: 0, refusals: Refusals::default(), failed };
     Box::pin(invocation.run(tasks)).await
 }

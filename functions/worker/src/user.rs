@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use archive::custody::Custody;
 use archive::records::{Counts, ReceiptLine, RunFile, SegmentRef};
 use archive::{Archive, ArchiveError, CheckpointHandle, LogWriter, RunProgress};
 use domain::{AttemptId, Chain, Class, Coverage, Deadline, Failure, Kind, Message, Timestamp, Unavailability, Window};
@@ -26,6 +27,8 @@ const REQUEST_IDS: usize = 16;
 pub(crate) struct Attempt<'a> {
     pub(crate) deps: &'a Deps,
     pub(crate) archive: Archive,
+    /// As it was when the invocation began.
+    pub(crate) custody: Custody,
     pub(crate) id: AttemptId,
     pub(crate) deadline: Deadline,
     /// Whether any user got on.
@@ -69,6 +72,10 @@ enum Asked {
 /// Reads what is left of the user's window in this run.
 pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>) -> Ended {
     let line = new_line(message, attempt);
+    // Graph is not asked and the state not read: whatever was written now would bring back what was erased.
+    if attempt.custody.erased.contains(&message.user_id) {
+        return Ended { outcome: Outcome::Ended(Class::Unavailable(Unavailability::Gone)), line };
+    }
     if attempt.deadline.passed(attempt.deps.clock.now()) {
         return Ended { outcome: Outcome::NotStarted, line };
     }

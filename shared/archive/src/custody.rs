@@ -20,7 +20,19 @@ pub struct Tombstone {
     pub reason: Option<String>,
 }
 
+/// What custody says of a tenant's users, listed once for all of them: a question for each would cost a request a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Custody {
+    /// Who was erased: nobody reads them again.
+    pub erased: BTreeSet<UserId>,
+}
+
 impl Archive {
+    /// What custody says of this tenant's users now.
+    pub async fn custody(&self) -> Result<Custody, ArchiveError> {
+        Ok(Custody { erased: self.erased().await? })
+    }
+
     /// Puts a user's tombstone; if there is one already, that one counts.
     pub async fn put_tombstone(&self, tombstone: &Tombstone) -> Result<Stored<Tombstone>, ArchiveError> {
         self.put_json(&layout::erased(self.tenant(), tombstone.user_id), tombstone).await
@@ -56,6 +68,7 @@ mod tests {
         assert_eq!((stored.value, stored.created), (first.clone(), false));
         assert_eq!(archive.tombstone(USER).await.unwrap(), Some(first));
         assert_eq!(archive.erased().await.unwrap(), [USER].into());
+        assert_eq!(archive.custody().await.unwrap(), Custody { erased: [USER].into() });
         let text = &world.evidence.objects()[&layout::erased(archive.tenant(), USER)];
         let expected = format!(r#"{{"user_id":"{USER}","erased_at":"2026-11-25T08:00:00Z","reason":null}}"#);
         assert_eq!(*text, format!("{expected}\n"));

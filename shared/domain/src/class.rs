@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::OtherReason;
 
-/// What Graph said when it has no history to show; coverage does not move.
+/// Why there is no history that Graph would show; coverage does not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unavailability {
     /// 403: the user does not have a valid Copilot licence.
@@ -13,7 +13,7 @@ pub enum Unavailability {
     NoHistory,
     /// 403 without a reason that is known.
     Refused,
-    /// 404: the directory does not know the user, or 410.
+    /// 404: the directory does not know the user, or 410. Of an erased user without asking: the tombstone says so.
     Gone,
 }
 
@@ -113,7 +113,7 @@ pub enum Class {
     Exported,
     /// The window was read to its end and showed none.
     Empty,
-    /// Graph said that there is nothing it would show.
+    /// Graph said that there is nothing it would show, or the user was erased and is not asked for.
     Unavailable(Unavailability),
     /// History only: the time was over before the first piece was read.
     Deferred,

@@ -1,13 +1,19 @@
 //! What operators do between runs and in the middle of one: coverage that is lowered, users who are erased.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use archive::faults::{Fault as StoreFault, FaultStore, Operation};
+use archive::records::SegmentRef;
 use custody::Vaults;
 use custody::coverage::{Lowering, lower};
 use custody::erase::{bury, content, erase};
-use domain::{Timestamp, UserId, Window};
-use end_to_end::World;
+use domain::{Class, Deadline, Kind, RunId, Timestamp, Unavailability, UserId, Window};
+use end_to_end::{BATCH, World};
 use evidence::{Expectation, verify};
+use graph_simulator::{Fault, Record, RequestKind, Rule};
+use jiff::SignedDuration;
 
 use super::{ago, hours, item, now, one_user, tenant};
 
@@ -148,28 +154,137 @@ async fn an_erased_user_is_in_no_later_run_and_the_archive_is_intact() {
     world.expect_truth([users[1], users[2]]);
 }
 
+/// A daily run that is planned and of which nobody has been read yet.
+async fn planned(world: &World) -> RunId {
+    match world.fan_out(&format!(r#"{{"scheduledTime":"{}"}}"#, world.seconds())).await.unwrap() {
+        fan_out::Answer::Planned { run_id, .. } => run_id,
+        other => panic!("not a run: {other:?}"),
+    }
+}
+
+/// Requests for the interactions of a user.
+fn asked_of(world: &World, user: UserId) -> usize {
+    let ledger = world.simulator.ledger();
+    let of_user = |record: &&Record| record.kind == RequestKind::Interactions && record.user == Some(user);
+    ledger.records().iter().filter(of_user).count()
+}
+
+const GONE: Option<Class> = Some(Class::Unavailable(Unavailability::Gone));
+
 #[tokio::test(start_paused = true)]
-async fn an_erasure_in_the_middle_of_a_run_is_repeated_when_the_run_is_closed() {
+async fn a_message_of_an_erased_user_brings_nothing_back_and_the_run_closes_complete() {
+    let mut tenant = tenant();
+    let users: Vec<UserId> = (1..=3).map(|n| tenant.add_licensed(n)).collect();
+    for user in &users {
+        tenant.add_items(*user, 30, ago(hours(3)), hours(1));
+    }
+    let world = World::new(tenant);
+    world.daily().await;
+    world.pass(hours(24)).await;
+    let run = planned(&world).await;
+    assert!(erase_from(&world, users[0]).await > 0);
+    let asked = asked_of(&world, users[0]);
+    let report = world.finish(&run).await;
+    assert!(report.complete, "{report:#?}");
+    assert_eq!((report.users.unavailable.get("gone"), report.users.exported), (Some(&1), 2));
+    let line = world.line(&run, users[0]).await;
+    assert_eq!((line.class, line.received, line.windows.len(), line.covered_to), (GONE, 0, 0, None));
+    assert_eq!(asked_of(&world, users[0]), asked, "Graph is not asked");
+    assert_eq!(keys(&world, users[0]), Vec::<String>::new());
+    expect_intact(&world);
+    world.expect_truth([users[1], users[2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_of_an_erased_user_is_done_with_when_it_is_redriven() {
     let (tenant, user) = one_user(30);
     let world = World::new(tenant);
     world.daily().await;
     world.pass(hours(24)).await;
-    let fan_out::Answer::Planned { run_id, planned: 1, .. } =
-        world.fan_out(&format!(r#"{{"scheduledTime":"{}"}}"#, world.seconds())).await.unwrap()
-    else {
-        panic!("the user is planned")
-    };
-    assert_eq!(custody::open_runs(&world.archive().await).await.unwrap(), std::slice::from_ref(&run_id));
+    world.simulator.change(|switches| switches.rules.push(Rule::always(Fault::Status(500)).user(user)));
+    let at = world.seconds();
+    assert!(!world.daily().await.complete);
+    assert_eq!(world.queue.dead_letters().len(), 1);
+    world.simulator.change(|switches| switches.rules.clear());
     assert!(erase_from(&world, user).await > 0);
-    // Its message was sent before, so the worker reads the user and archives what it is shown.
-    world.finish(&run_id).await;
-    assert!(!keys(&world, user).is_empty());
+    let asked = asked_of(&world, user);
+    assert_eq!(world.queue.redrive(), 1);
+    world.drain().await;
+    assert!(world.queue.dead_letters().is_empty(), "it does not come back for ever");
+    assert_eq!(asked_of(&world, user), asked);
+    assert_eq!(keys(&world, user), Vec::<String>::new());
+    let receipts = world.archive().await.receipts(&RunId::scheduled(at, Kind::Daily)).await.unwrap();
+    assert!(receipts.iter().flat_map(|(_, lines)| lines).any(|line| line.class == GONE), "a late receipt says so");
     expect_intact(&world);
-    assert!(custody::open_runs(&world.archive().await).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_erased_half_read_keeps_what_the_receipts_say_and_the_run_closes_complete() {
+    let (tenant, user) = one_user(2_000);
+    let mut world = World::new(tenant);
+    world.daily().await;
+    world.given = Duration::from_secs(20);
+    let history = world.fan_out(&format!(r#"{{"scheduledTime":"{}","history":true}}"#, world.seconds())).await.unwrap();
+    let fan_out::Answer::Planned { run_id: run, .. } = history else { panic!("the user is planned") };
+    world.invoke(0, world.queue.receive(BATCH).await).await;
+    let handed_over = world.archive().await.receipts(&run).await.unwrap();
+    let line = &handed_over[0].1[0];
+    assert!(line.class.is_none() && line.new > 0 && !line.windows.is_empty(), "{line:?}");
     assert!(erase_from(&world, user).await > 0);
+    let report = world.finish(&run).await;
+    assert!(report.complete, "{report:#?}");
+    let united = world.line(&run, user).await;
+    let named = |segments: &[SegmentRef]| segments.iter().map(|segment| segment.key.clone()).collect::<BTreeSet<_>>();
+    assert_eq!((united.class, united.new, named(&united.segments)), (GONE, line.new, named(&line.segments)));
     assert_eq!(keys(&world, user), Vec::<String>::new());
     expect_intact(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_has_the_user_in_hand_may_write_and_erasing_again_after_it_is_enough() {
+    let (tenant, user) = one_user(30);
+    let world = World::new(tenant);
+    let run = planned(&world).await;
+    assert_eq!(custody::open_runs(&world.archive().await).await.unwrap(), std::slice::from_ref(&run));
+    // The invocation lists the tombstones at once; the first answer of Graph takes longer than this.
+    let batch = world.queue.receive(BATCH).await;
+    let erasing = async {
+        world.pass(SignedDuration::from_millis(100)).await;
+        erase_from(&world, user).await
+    };
+    let ((), deleted) = futures_util::future::join(world.invoke(0, batch), erasing).await;
+    assert_eq!((deleted, keys(&world, user).is_empty()), (0, false), "it was in hand, and nothing of it was there yet");
+    expect_intact(&world);
+    assert!(erase_from(&world, user).await > 0);
+    world.finish(&run).await;
     world.pass(hours(24)).await;
     assert_eq!(world.daily().await.users.excluded["erased"], 1);
     assert_eq!(keys(&world, user), Vec::<String>::new());
+    expect_intact(&world);
+}
+
+/// Not to know who was erased is no leave to read everybody.
+#[tokio::test(start_paused = true)]
+async fn without_the_list_of_tombstones_nobody_is_read_and_the_batch_comes_again() {
+    let mut tenant = tenant();
+    let users: Vec<UserId> = (1..=3).map(|n| tenant.add_licensed(n)).collect();
+    for user in &users {
+        tenant.add_items(*user, 5, ago(hours(3)), hours(1));
+    }
+    let mut world = World::new(tenant);
+    let run = planned(&world).await;
+    let evidence = FaultStore::new(Arc::clone(&world.store) as _);
+    evidence.fail_next(Operation::List, "erased/", StoreFault::Denied);
+    world.stores.evidence = Arc::new(evidence);
+    let before = world.store.objects();
+    let batch = world.queue.receive(BATCH).await;
+    assert_eq!(batch.len(), users.len());
+    let deadline = Deadline::before(world.now() + world.given, world.now());
+    let failed = worker::handle(batch.clone(), deadline, &world.worker(0)).await;
+    assert_eq!(failed, batch.iter().map(|delivery| delivery.message_id.clone()).collect::<Vec<_>>());
+    assert_eq!(world.store.objects(), before);
+    assert!(users.iter().all(|user| asked_of(&world, *user) == 0));
+    // The messages come again when they are visible, and the list is there.
+    assert!(world.finish(&run).await.complete);
+    world.expect_truth(users);
 }
