@@ -19,7 +19,7 @@ mod support;
 use support::{Examined, examined};
 
 const ADDRESS: &str = "s3://acme-archive/in/copilot-";
-const KEPT: Policy = Policy { put_once: true, delete_nothing: true };
+const KEPT: Policy = Policy { put_once: true, delete_nothing: true, hold_nothing: false };
 
 /// An account and a tenant in which nothing is wrong.
 struct Bed {

@@ -8,7 +8,7 @@ use archive::memory::MemoryStore;
 use archive::records::{
     Asked, Counts, Exclusion, LedgerEntry, Producer, ReceiptLine, RosterLine, RunFile, SegmentRef, Why,
 };
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
 use archive::{Archive, Stores, layout};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -166,9 +166,9 @@ impl Store for Busy {
         self.inner.get(key).await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
         self.put(key).await?;
-        self.inner.put_new(key, bytes).await
+        self.inner.put_new_under(key, bytes, hold).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {

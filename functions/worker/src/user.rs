@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use archive::custody::Custody;
 use archive::records::{Counts, ReceiptLine, RunFile, SegmentRef};
+use archive::store::LegalHold;
 use archive::{Archive, ArchiveError, CheckpointHandle, LogWriter, RunProgress};
 use domain::{AttemptId, Chain, Class, Coverage, Deadline, Failure, Kind, Message, Timestamp, Unavailability, Window};
 use graph::{GraphError, Question, Tally};
@@ -260,7 +261,7 @@ impl Reading<'_> {
             GraphError::RetryAfter { until } => Asked::Interrupted { until: Some(until) },
             GraphError::DeadlinePassed => Asked::Interrupted { until: None },
             GraphError::BadPage { body, .. } => {
-                let kept = self.attempt.archive.quarantine(self.message.user_id, &body).await?;
+                let kept = self.attempt.archive.quarantine(self.message.user_id, &body, LegalHold::Off).await?;
                 if !self.progress.quarantine.contains(&kept) {
                     self.progress.quarantine.push(kept);
                 }

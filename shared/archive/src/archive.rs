@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::error::{ArchiveError, Integrity, OpenError};
 use crate::layout;
 use crate::records::{ArchiveFile, FORMAT};
-use crate::store::{Object, PutNew, Store, StoreError, StoreErrorKind};
+use crate::store::{LegalHold, Object, PutNew, Store, StoreError, StoreErrorKind};
 
 /// How often a call without a certain answer is made. With the delays below that takes about ten seconds: longer than a
 /// store's usual hiccup, shorter than the time a worker has left when it is told to stop.
@@ -98,8 +98,8 @@ impl Access {
         self.certain(|| self.stores.evidence.get(key)).await
     }
 
-    async fn put_once(&self, key: &str, bytes: Bytes) -> Result<PutOnce, ArchiveError> {
-        match self.certain(|| self.stores.evidence.put_new(key, bytes.clone())).await? {
+    async fn put_once(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutOnce, ArchiveError> {
+        match self.certain(|| self.stores.evidence.put_new_under(key, bytes.clone(), hold)).await? {
             PutNew::Created(_) => Ok(PutOnce::Created),
             PutNew::Exists => match self.get(key).await? {
                 Some(object) if object.bytes == bytes => Ok(PutOnce::Own),
@@ -160,7 +160,7 @@ impl Archive {
         let archive_id = ArchiveId::random(&*access.random);
         let file = ArchiveFile { format: FORMAT, archive_id, tenant_id: tenant, created_at: access.clock.now() };
         let bytes = json(&file).map_err(OpenError::Store)?;
-        match access.put_once(layout::ARCHIVE_FILE, bytes).await.map_err(OpenError::Store)? {
+        match access.put_once(layout::ARCHIVE_FILE, bytes, LegalHold::Off).await.map_err(OpenError::Store)? {
             PutOnce::Created | PutOnce::Own => Ok(Self(Arc::new(Inner { id: archive_id, tenant, access }))),
             PutOnce::Other(object) => Self::of_file(access, Some(tenant), &object.bytes),
         }
@@ -216,7 +216,12 @@ impl Archive {
 
     /// Puts an object that is never replaced. After [`ArchiveError::Unknown`] it may be there, now or later.
     pub async fn put_once(&self, key: &str, bytes: Bytes) -> Result<PutOnce, ArchiveError> {
-        self.0.access.put_once(key, bytes).await
+        self.put_once_under(key, bytes, LegalHold::Off).await
+    }
+
+    /// The same, under a legal hold or not. What is there already keeps the hold it has or has not.
+    pub async fn put_once_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutOnce, ArchiveError> {
+        self.0.access.put_once(key, bytes, hold).await
     }
 
     /// The object of this key.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::store::{ETag, PutIfMatch, PutNew, Store};
+use crate::store::{ETag, LegalHold, PutIfMatch, PutNew, Store};
 
 /// Competitors for one key: more than run at once anywhere in the program.
 const COMPETITORS: usize = 16;
@@ -15,7 +15,7 @@ const COMPETITORS: usize = 16;
 /// More keys than a page of a listing holds.
 const MANY: usize = 1_050;
 
-/// Every promise, each on a store of its own.
+/// Every promise, each on a store of its own; but [`a_hold_changes_nothing_of_what_is_put`], which asks more of a bucket.
 pub async fn all<F: Future<Output = Arc<dyn Store>>>(make: impl Fn() -> F) {
     what_is_not_there_is_none(make().await).await;
     an_object_is_created_once(make().await).await;
@@ -166,4 +166,19 @@ pub async fn keys_and_contents_are_taken_as_they_are(store: Arc<dyn Store>) {
         assert_eq!(store.get(key).await.unwrap().unwrap().bytes, content);
         assert_eq!(store.list(key).await.unwrap(), [key]);
     }
+}
+
+/// Put under a legal hold an object is created as any other: once, with its bytes, for whoever reads. A bucket has to have
+/// Object Lock for it.
+pub async fn a_hold_changes_nothing_of_what_is_put(store: Arc<dyn Store>) {
+    let contents = [("a/plain", "1", LegalHold::Off), ("a/held", "2", LegalHold::On)];
+    for (key, content, hold) in contents {
+        let created = store.put_new_under(key, content.into(), hold).await.unwrap();
+        for again in [LegalHold::On, LegalHold::Off] {
+            assert_eq!(store.put_new_under(key, "3".into(), again).await.unwrap(), PutNew::Exists);
+        }
+        let object = store.get(key).await.unwrap().unwrap();
+        assert_eq!((object.bytes, PutNew::Created(object.etag)), (Bytes::from(content), created));
+    }
+    assert_eq!(store.list("a/").await.unwrap(), ["a/held", "a/plain"]);
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::Random;
 
-use crate::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
+use crate::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,13 @@ struct State {
 struct Put {
     key: String,
     bytes: Bytes,
-    expected: Option<ETag>,
+    condition: Condition,
+}
+
+#[derive(Clone)]
+enum Condition {
+    Absent(LegalHold),
+    Version(ETag),
 }
 
 impl fmt::Debug for FaultStore {
@@ -129,10 +135,10 @@ impl FaultStore {
     }
 
     /// Nobody hears of its outcome.
-    async fn apply(&self, Put { key, bytes, expected }: &Put) {
-        match expected {
-            Some(etag) => drop(self.inner.put_if_match(key, bytes.clone(), etag).await),
-            None => drop(self.inner.put_new(key, bytes.clone()).await),
+    async fn apply(&self, Put { key, bytes, condition }: &Put) {
+        match condition {
+            Condition::Version(etag) => drop(self.inner.put_if_match(key, bytes.clone(), etag).await),
+            Condition::Absent(hold) => drop(self.inner.put_new_under(key, bytes.clone(), *hold).await),
         }
     }
 
@@ -224,13 +230,13 @@ impl Store for FaultStore {
         }
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
-        let put = Put { key: key.to_owned(), bytes: bytes.clone(), expected: None };
-        self.put(put, self.inner.put_new(key, bytes)).await
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
+        let put = Put { key: key.to_owned(), bytes: bytes.clone(), condition: Condition::Absent(hold) };
+        self.put(put, self.inner.put_new_under(key, bytes, hold)).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {
-        let put = Put { key: key.to_owned(), bytes: bytes.clone(), expected: Some(etag.clone()) };
+        let put = Put { key: key.to_owned(), bytes: bytes.clone(), condition: Condition::Version(etag.clone()) };
         self.put(put, self.inner.put_if_match(key, bytes, etag)).await
     }
 
@@ -254,6 +260,8 @@ mod tests {
             Arc::new(FaultStore::by_chance(Arc::new(MemoryStore::new()), random, 0)) as Arc<dyn Store>
         })
         .await;
+        let store = FaultStore::new(Arc::new(MemoryStore::new()));
+        crate::contract::a_hold_changes_nothing_of_what_is_put(Arc::new(store)).await;
     }
 
     #[tokio::test]

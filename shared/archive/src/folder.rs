@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::jsonl::sha256_hex;
-use crate::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
+use crate::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
 
 /// Where files are written before they get their names.
 const TEMPORARY: &str = ".tmp";
@@ -242,7 +242,8 @@ impl Store for FolderStore {
         .await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+    /// A folder holds nothing, and nobody can say in it that somebody is held: who tries is refused.
+    async fn put_new_under(&self, key: &str, bytes: Bytes, _: LegalHold) -> Result<PutNew, StoreError> {
         self.run("put", key, move |folder, key| folder.put_new(key, &bytes)).await
     }
 

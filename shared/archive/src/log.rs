@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::archive::PutOnce;
 use crate::checkpoint::{Checkpoint, CheckpointHandle, KnownItems, KnownLog};
 use crate::error::{ArchiveError, Integrity};
+use crate::store::LegalHold;
 use crate::{Archive, Month, RunSegment, jsonl, layout, month};
 use segment::Segment;
 
@@ -90,6 +91,7 @@ pub struct LogWriter {
     segments: Vec<RunSegment>,
     met_of_others: Vec<(RunId, RunSegment)>,
     retention: Option<SignedDuration>,
+    hold: LegalHold,
     interrupted: bool,
 }
 
@@ -152,6 +154,7 @@ impl Archive {
             segments: Vec::new(),
             met_of_others: Vec::new(),
             retention: None,
+            hold: LegalHold::Off,
             interrupted: false,
         }
     }
@@ -162,6 +165,12 @@ impl LogWriter {
     #[must_use]
     pub fn expiring(self, retention: Option<SignedDuration>) -> Self {
         Self { retention, ..self }
+    }
+
+    /// The same writer, whose segments are put under this hold.
+    #[must_use]
+    pub fn under(self, hold: LegalHold) -> Self {
+        Self { hold, ..self }
     }
 
     /// Appends the items of a page, each the JSON of one element as received. They are certain to be in the archive only
@@ -334,7 +343,7 @@ impl LogWriter {
     async fn put(&mut self, month: Month) -> Result<(), ArchiveError> {
         while let Some((n, bytes)) = self.ready(month)? {
             let key = layout::segment(self.archive.tenant(), &month, self.user, n);
-            match self.archive.put_once(&key, bytes.clone()).await? {
+            match self.archive.put_once_under(&key, bytes.clone(), self.hold).await? {
                 PutOnce::Created | PutOnce::Own => {
                     let lines = self.settle_put(month);
                     let sha256 = jsonl::sha256_hex(&bytes);

@@ -1,12 +1,12 @@
 //! A store in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use crate::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 
 /// A store that forgets everything when it is dropped: for tests, and the model every other store is held against.
 #[derive(Debug, Default)]
@@ -16,6 +16,7 @@ pub struct MemoryStore(Mutex<Objects>);
 struct Objects {
     by_key: BTreeMap<String, (Bytes, u64)>,
     versions: u64,
+    held: BTreeSet<String>,
 }
 
 impl MemoryStore {
@@ -37,6 +38,11 @@ impl MemoryStore {
     /// Everything it holds, for a reader outside the program.
     pub fn objects(&self) -> BTreeMap<String, Bytes> {
         self.lock().by_key.iter().map(|(key, (bytes, _))| (key.clone(), bytes.clone())).collect()
+    }
+
+    /// What was put under a legal hold. Nothing is kept by it: it is for tests to see.
+    pub fn held(&self) -> BTreeSet<String> {
+        self.lock().held.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Objects> {
@@ -63,10 +69,13 @@ impl Store for MemoryStore {
         Ok(objects.by_key.get(key).map(|(bytes, version)| Object { bytes: bytes.clone(), etag: etag(*version) }))
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
         let mut objects = self.lock();
         if objects.by_key.contains_key(key) {
             return Ok(PutNew::Exists);
+        }
+        if hold == LegalHold::On {
+            objects.held.insert(key.to_owned());
         }
         Ok(PutNew::Created(objects.put(key, bytes)))
     }
@@ -95,5 +104,8 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract() {
         crate::contract::all(|| async { Arc::new(MemoryStore::new()) as Arc<dyn Store> }).await;
+        let store = Arc::new(MemoryStore::new());
+        crate::contract::a_hold_changes_nothing_of_what_is_put(Arc::<MemoryStore>::clone(&store)).await;
+        assert_eq!(store.held(), ["a/held".to_owned()].into());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use crate::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 
 /// Puts a prefix as is before every key, so that an archive can share a bucket with other things.
 #[derive(Debug, Clone)]
@@ -31,8 +31,8 @@ impl Store for Prefixed {
         self.inner.get(&self.full(key)).await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
-        self.inner.put_new(&self.full(key), bytes).await
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
+        self.inner.put_new_under(&self.full(key), bytes, hold).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {
@@ -61,6 +61,8 @@ mod tests {
             Arc::new(Prefixed::new(whole, "archives/b/")) as Arc<dyn Store>
         })
         .await;
+        let part = Prefixed::new(Arc::new(MemoryStore::new()), "archives/b/");
+        crate::contract::a_hold_changes_nothing_of_what_is_put(Arc::new(part)).await;
     }
 
     #[tokio::test]

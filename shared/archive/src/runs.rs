@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::archive::{PutOnce, format_of, json};
 use crate::error::ArchiveError;
 use crate::records::{FORMAT, FileRef, QuarantineRef, ReceiptLine, Report, RosterLine, RunFile, UserLine};
+use crate::store::LegalHold;
 use crate::{Archive, jsonl, layout};
 
 /// Objects read at a time: enough to hide the latency of a store, few enough that their memory does not matter.
@@ -108,10 +109,10 @@ impl Archive {
     }
 
     /// Keeps a page that does not parse, as decoded.
-    pub async fn quarantine(&self, user: UserId, page: &[u8]) -> Result<QuarantineRef, ArchiveError> {
+    pub async fn quarantine(&self, user: UserId, page: &[u8], hold: LegalHold) -> Result<QuarantineRef, ArchiveError> {
         let key = layout::quarantine(self.tenant(), user, &jsonl::sha256_hex(page));
         let bytes = Bytes::from(jsonl::frame(page).map_err(ArchiveError::Encode)?);
-        let sha256 = match self.put_once(&key, bytes.clone()).await? {
+        let sha256 = match self.put_once_under(&key, bytes.clone(), hold).await? {
             PutOnce::Created | PutOnce::Own => jsonl::sha256_hex(&bytes),
             // The same page, compressed by another version.
             PutOnce::Other(object) => jsonl::sha256_hex(&object.bytes),

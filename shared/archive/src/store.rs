@@ -27,6 +27,17 @@ pub enum PutNew {
     Exists,
 }
 
+/// Whether what is put is under a legal hold from its first moment, so that no retention's end and no role deletes it until
+/// the hold is lifted. It is no part of the object: neither key nor bytes nor the condition of the put depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LegalHold {
+    /// It is not held.
+    #[default]
+    Off,
+    /// It is. A store that holds nothing puts it all the same; one that could hold and may not refuses the put.
+    On,
+}
+
 /// The certain answers to a put with `If-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutIfMatch {
@@ -82,7 +93,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError>;
 
     /// Puts with `If-None-Match: *` and the content's SHA-256: of any number of puts of one key, exactly one creates it.
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError>;
+    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+        self.put_new_under(key, bytes, LegalHold::Off).await
+    }
+
+    /// The same, under a legal hold or not. Of an object that is there already nothing is changed, its hold included.
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError>;
 
     /// Puts with `If-Match`: replaces the version named and no other.
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError>;

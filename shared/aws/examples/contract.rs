@@ -36,9 +36,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     archive::contract::all(|| async {
         #[expect(clippy::expect_used, reason = "without a bucket there is nothing to test")]
-        emulator.store().await.expect("the emulator makes a bucket")
+        emulator.store(false).await.expect("the emulator makes a bucket")
     })
     .await;
+    archive::contract::a_hold_changes_nothing_of_what_is_put(emulator.store(true).await?).await;
     println!("stores: ok");
 
     // At once, each on a queue of its own: they mostly wait.
@@ -81,12 +82,13 @@ impl Emulator {
         format!("contract-{:x}-{}", self.run, self.made.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn store(&self) -> Result<Arc<dyn Store>, Box<dyn Error>> {
+    async fn store(&self, object_lock: bool) -> Result<Arc<dyn Store>, Box<dyn Error>> {
         use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
         let name = self.name();
         let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuCentral1);
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(true).build();
         let create = aws_sdk_s3::Client::from_conf(config).create_bucket().bucket(&name);
+        let create = create.object_lock_enabled_for_bucket(object_lock);
         create.create_bucket_configuration(place.build()).send().await?;
         Ok(Arc::new(self.clients.store(name, "in/a=b-")))
     }

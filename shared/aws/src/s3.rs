@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ObjectLockLegalHoldStatus};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -33,7 +34,7 @@ pub struct S3Store {
 }
 
 enum Condition<'a> {
-    Absent,
+    Absent(LegalHold),
     Version(&'a ETag),
 }
 
@@ -45,8 +46,13 @@ impl S3Store {
     async fn put(&self, key: &str, bytes: Bytes, condition: Condition<'_>) -> Result<ETag, CallError> {
         let checksum = STANDARD.encode(Sha256::digest(&bytes));
         let put = self.client.put_object().bucket(&self.bucket).key(self.full(key)).checksum_sha256(checksum);
+        // Where locks are set, S3 asks for a checksum, and its documentation for the algorithm's name beside it.
+        let put = put.checksum_algorithm(ChecksumAlgorithm::Sha256);
         let put: PutObjectFluentBuilder = match condition {
-            Condition::Absent => put.if_none_match("*"),
+            Condition::Absent(LegalHold::Off) => put.if_none_match("*"),
+            Condition::Absent(LegalHold::On) => {
+                put.if_none_match("*").object_lock_legal_hold_status(ObjectLockLegalHoldStatus::On)
+            }
             Condition::Version(etag) => put.if_match(&etag.0),
         };
         let answer = put.body(bytes.into()).send().await.map_err(CallError::of)?;
@@ -115,8 +121,8 @@ impl Store for S3Store {
         }
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
-        match self.put(key, bytes, Condition::Absent).await {
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
+        match self.put(key, bytes, Condition::Absent(hold)).await {
             Ok(etag) => Ok(PutNew::Created(etag)),
             Err(error) if error.status() == Some(412) => Ok(PutNew::Exists),
             Err(error) => Err(self.failed("put", key, error)),

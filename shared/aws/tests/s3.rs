@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archive::contract;
-use archive::store::{ETag, PutIfMatch, PutNew, Store, StoreErrorKind};
+use archive::store::{ETag, LegalHold, PutIfMatch, PutNew, Store, StoreErrorKind};
 use aws::{ObjectVersion, S3Store};
-use aws_fake::{Effect, Fault, Landing, PutCondition, Versioning};
+use aws_fake::{Effect, Fault, Landing, Policy, PutCondition, Versioning};
 use bed::{BUCKET, Bed};
 
 async fn store() -> (Bed, S3Store) {
@@ -53,6 +53,33 @@ async fn every_put_carries_its_condition_and_its_checksum() {
     // The SHA-256 of "1" and of "2", as `sha256sum` says, in base64.
     assert_eq!(versions[0].sha256.as_deref(), Some("a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s="));
     assert_eq!(versions[1].sha256.as_deref(), Some("1HNeOiZeFu7gP1lxi5tdAwGcB9i2xR+Q2jpmbuwTqzU="));
+}
+
+#[tokio::test]
+async fn what_is_put_under_a_hold_is_held_and_where_that_may_not_be_nothing_is_put() {
+    let (bed, _) = store().await;
+    bed.fake.set_object_lock(BUCKET);
+    contract::a_hold_changes_nothing_of_what_is_put(Arc::new(bed.clients.store(BUCKET, "in/a=b-"))).await;
+    let held = |key: &str| bed.fake.lock_of(BUCKET, key).is_some_and(|lock| lock.legal_hold);
+    assert_eq!((held("in/a=b-a/held"), held("in/a=b-a/plain")), (true, false));
+
+    let (bed, store) = self::store().await;
+    let put = async |key: &str, hold| store.put_new_under(key, "1".into(), hold).await.map_err(|error| error.kind);
+    assert_eq!(put("k", LegalHold::On).await, Err(StoreErrorKind::Refused), "the bucket has no Object Lock");
+    bed.fake.set_object_lock(BUCKET);
+    bed.fake.set_policy(BUCKET, Policy { hold_nothing: true, ..Policy::default() });
+    assert_eq!(put("k", LegalHold::On).await, Err(StoreErrorKind::Denied));
+    assert!(bed.fake.objects(BUCKET).is_empty());
+    bed.fake.set_policy(BUCKET, Policy::default());
+    for (key, hold) in [("held", LegalHold::On), ("free", LegalHold::Off)] {
+        assert!(matches!(put(key, hold).await, Ok(PutNew::Created(_))));
+        // What is there is neither held nor let go by a later put.
+        assert_eq!(put(key, LegalHold::On).await, Ok(PutNew::Exists));
+        assert_eq!(put(key, LegalHold::Off).await, Ok(PutNew::Exists));
+        assert_eq!(bed.fake.lock_of(BUCKET, key).unwrap().legal_hold, hold == LegalHold::On, "{key}");
+    }
+    let [held, free] = ["held", "free"].map(|key| bed.fake.versions(BUCKET, key));
+    assert!(held[0].sha256.is_some() && (held[0].sha256 == free[0].sha256) && held[0].condition == free[0].condition);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use archive::faults::FaultStore;
 use archive::memory::MemoryStore;
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 use archive::{Archive, Stores};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -77,8 +77,8 @@ impl Store for Racing {
         found
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
-        self.inner.put_new(key, bytes).await
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
+        self.inner.put_new_under(key, bytes, hold).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {

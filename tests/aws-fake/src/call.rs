@@ -22,6 +22,8 @@ pub struct Call {
     pub action: String,
     /// What it was asked of: `bucket/key` (of a listing `bucket/prefix`), the queue's name, the secret's id, the audience.
     pub resource: String,
+    /// Whether it puts an object under a legal hold.
+    pub holds: bool,
     /// The access key that signed it; empty if none did.
     pub access_key: String,
     /// Whether what it asked was looked at and done or refused, answered or not.
@@ -31,7 +33,13 @@ pub struct Call {
 }
 
 impl Call {
-    /// The IAM action that a policy has to allow for it.
+    /// The IAM actions that a policy has to allow for it.
+    pub fn iam_actions(&self) -> Vec<String> {
+        let hold = self.holds.then(|| "s3:PutObjectLegalHold".to_owned());
+        [self.iam_action()].into_iter().chain(hold).collect()
+    }
+
+    /// The IAM action of its operation.
     pub fn iam_action(&self) -> String {
         let (service, action) = match (self.service, self.action.as_str()) {
             (Service::S3, "ListObjectsV2") => ("s3", "ListBucket"),

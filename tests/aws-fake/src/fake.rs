@@ -85,7 +85,12 @@ impl AwsFake {
 
     /// Gives a bucket a default retention.
     pub fn set_default_lock(&self, bucket: &str, mode: &'static str, days: u32) {
-        self.s3().set_default_lock(bucket, mode, days);
+        self.s3().set_object_lock(bucket, Some((mode, days)));
+    }
+
+    /// Gives a bucket Object Lock, without a retention that each object gets by itself.
+    pub fn set_object_lock(&self, bucket: &str) {
+        self.s3().set_object_lock(bucket, None);
     }
 
     /// The lock of an object.
@@ -293,7 +298,8 @@ impl Asked {
             Self::Secret { action, id } => (Service::SecretsManager, action.clone(), id.clone()),
             Self::Sts(asked) => (Service::Sts, asked.action.clone(), asked.audience.clone()),
         };
-        Call { service, action, resource, access_key: request.access_key(), done: false, status: None }
+        let holds = matches!(self, Self::S3(asked) if asked.holds());
+        Call { service, action, resource, holds, access_key: request.access_key(), done: false, status: None }
     }
 
     /// An error in the form of the service asked.
@@ -377,6 +383,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hold_is_put_with_a_checksum_into_a_bucket_with_object_lock_and_where_the_policy_lets() {
+        let fake = fake();
+        // The hash of "1".
+        let sha256 = ("x-amz-checksum-sha256", "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=");
+        let hold = |value| ("x-amz-object-lock-legal-hold", value);
+        let held = || fake.lock_of("b", "k").is_some_and(|lock| lock.legal_hold);
+        let put = async |headers: &[(&str, &str)]| ask(&fake, Method::PUT, "/b/k", headers, "1").await.0;
+        assert_eq!(put(&[sha256, hold("ON")]).await, 400, "without Object Lock");
+        fake.set_object_lock("b");
+        assert_eq!((put(&[hold("ON")]).await, put(&[sha256, hold("on")]).await), (400, 400));
+        fake.set_policy("b", Policy { hold_nothing: true, ..Policy::default() });
+        assert_eq!(put(&[sha256, hold("ON")]).await, 403);
+        assert!(fake.objects("b").is_empty());
+        fake.set_policy("b", Policy::default());
+        assert_eq!((put(&[sha256, hold("OFF")]).await, held()), (200, false));
+        assert_eq!((put(&[sha256, hold("ON")]).await, held()), (200, true));
+        fake.set_versioning("b", Versioning::Enabled);
+        assert_eq!(ask(&fake, Method::DELETE, "/b/k?versionId=v1", &[], "").await.0, 403);
+    }
+
+    #[tokio::test]
     async fn an_overwrite_is_seen_in_the_versions() {
         let fake = fake();
         for body in ["1", "2"] {
@@ -443,19 +470,21 @@ mod tests {
         let fake = fake();
         let signed = "AWS4-HMAC-SHA256 Credential=ROLE/20261124/eu-central-1/s3/aws4_request, Signature=x";
         ask(&fake, Method::PUT, "/b/k", &[("authorization", signed)], "1").await;
+        ask(&fake, Method::PUT, "/b/h", &[("x-amz-object-lock-legal-hold", "ON")], "1").await;
         ask(&fake, Method::GET, "/b?list-type=2&prefix=k", &[], "").await;
         sqs(&fake, "SendMessageBatch", json!({ "Entries": [] })).await;
         let calls = fake.calls();
         let seen: Vec<_> = calls
             .iter()
-            .map(|call| (call.iam_action(), call.resource.as_str(), call.access_key.as_str(), call.status))
+            .map(|call| (call.iam_actions(), call.resource.as_str(), call.access_key.as_str(), call.status))
             .collect();
         assert_eq!(
             seen,
             [
-                ("s3:PutObject".to_owned(), "b/k", "ROLE", Some(200)),
-                ("s3:ListBucket".to_owned(), "b/k", "", Some(200)),
-                ("sqs:SendMessage".to_owned(), "q", "", Some(400)),
+                (vec!["s3:PutObject".to_owned()], "b/k", "ROLE", Some(200)),
+                (vec!["s3:PutObject".to_owned(), "s3:PutObjectLegalHold".to_owned()], "b/h", "", Some(400)),
+                (vec!["s3:ListBucket".to_owned()], "b/k", "", Some(200)),
+                (vec!["sqs:SendMessage".to_owned()], "q", "", Some(400)),
             ]
         );
     }

@@ -169,6 +169,7 @@ mod tests {
             service: Service::S3,
             action: action.to_owned(),
             resource: resource.to_owned(),
+            holds: false,
             access_key: String::new(),
             done: false,
             status: None,

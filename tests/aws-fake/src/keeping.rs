@@ -3,7 +3,7 @@
 use domain::Timestamp;
 
 use crate::request::{Refusal, Reply, Request, escape};
-use crate::s3::{S3, bucket, bucket_mut, no_such_key};
+use crate::s3::{S3, bucket, bucket_mut, denied_by_policy, no_such_key, without_object_lock};
 
 /// Whether a bucket keeps versions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,13 +26,15 @@ pub struct Lock {
     pub legal_hold: bool,
 }
 
-/// What a bucket's policy refuses to everybody: the two promises that an archive's bucket keeps.
+/// What a bucket's policy refuses to everybody: the two promises that an archive's bucket keeps, and what it may refuse besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Every put that does not say "only if this key is free".
     pub put_once: bool,
     /// Every delete.
     pub delete_nothing: bool,
+    /// Every legal hold, put with an object or later.
+    pub hold_nothing: bool,
 }
 
 /// What is asked of a bucket's or an object's keeping.
@@ -107,8 +109,11 @@ impl S3 {
     /// Of a key's versions all are held or none.
     pub(crate) fn put_legal_hold(&mut self, name: &str, key: &str, request: &Request) -> Result<Reply, Refusal> {
         let bucket = bucket_mut(&mut self.buckets, name)?;
-        if bucket.default_lock.is_none() {
-            return Err(Refusal::new(400, "InvalidRequest", "bucket is missing object lock configuration"));
+        if bucket.policy.hold_nothing {
+            return Err(denied_by_policy());
+        }
+        if bucket.object_lock.is_none() {
+            return Err(without_object_lock());
         }
         let history = bucket.objects.get_mut(key).ok_or_else(no_such_key)?;
         let body = String::from_utf8_lossy(&request.body).into_owned();
@@ -131,15 +136,18 @@ impl S3 {
             return Ok(Reply::xml(200, &format!("<VersioningConfiguration>{status}</VersioningConfiguration>")));
         }
         if asked == Keeping::DefaultLock {
-            let Some((mode, days)) = bucket.default_lock else {
+            let Some(retention) = bucket.object_lock else {
                 let code = "ObjectLockConfigurationNotFoundError";
                 return Err(Refusal::new(404, code, "Object Lock configuration does not exist for this bucket"));
             };
+            let rule = retention.map(|(mode, days)| {
+                format!("<Rule><DefaultRetention><Mode>{mode}</Mode><Days>{days}</Days></DefaultRetention></Rule>")
+            });
             return Ok(Reply::xml(
                 200,
                 &format!(
-                    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
-                     <Mode>{mode}</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+                    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>{}</ObjectLockConfiguration>",
+                    rule.unwrap_or_default()
                 ),
             ));
         }

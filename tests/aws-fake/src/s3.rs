@@ -56,7 +56,8 @@ pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, History>,
     pub(crate) versioning: Versioning,
     pub(crate) policy: Policy,
-    pub(crate) default_lock: Option<(&'static str, u32)>,
+    /// Whether it has Object Lock, with the retention that each object gets by itself if there is one.
+    pub(crate) object_lock: Option<Option<(&'static str, u32)>>,
 }
 
 /// Every version of a key, oldest first. After a removal there is no current one.
@@ -84,6 +85,8 @@ pub(crate) struct Put {
     bytes: Bytes,
     sha256: Option<String>,
     condition: PutCondition,
+    /// Whether it is to be under a legal hold.
+    hold: bool,
     /// What is wrong with it. S3 looks at it after the rights.
     flaw: Option<Refusal>,
 }
@@ -140,6 +143,11 @@ impl Asked {
         }
     }
 
+    /// Whether it puts an object under a legal hold, which takes a right of its own.
+    pub(crate) const fn holds(&self) -> bool {
+        matches!(self, Self::Put(put) if put.hold)
+    }
+
     pub(crate) fn resource(&self) -> String {
         match self {
             Self::CreateBucket(bucket) => bucket.clone(),
@@ -164,8 +172,16 @@ impl Put {
             _ => (PutCondition::None, true),
         };
         let unsupported = unsupported.then(|| Refusal::new(501, "NotImplemented", "such a condition is not supported"));
-        let flaw = wrong_content(request, sha256.as_deref()).or(unsupported);
-        Self { bucket, key, bytes, sha256, condition, flaw }
+        let hold = request.header("x-amz-object-lock-legal-hold");
+        let unchecked = hold.is_some() && sha256.is_none() && request.header("content-md5").is_none();
+        let unchecked = unchecked.then(|| Refusal::new(400, "InvalidRequest", "a hold is put with a checksum only"));
+        let hold = match hold {
+            None | Some("OFF") => Ok(false),
+            Some("ON") => Ok(true),
+            Some(_) => Err(Refusal::new(400, "InvalidArgument", "a hold is ON or OFF")),
+        };
+        let flaw = wrong_content(request, sha256.as_deref()).or(unsupported).or(unchecked).or(hold.clone().err());
+        Self { bucket, key, bytes, sha256, condition, hold: hold.unwrap_or_default(), flaw }
     }
 }
 
@@ -225,8 +241,8 @@ impl S3 {
         self.buckets.entry(bucket.to_owned()).or_default().policy = policy;
     }
 
-    pub(crate) fn set_default_lock(&mut self, bucket: &str, mode: &'static str, days: u32) {
-        self.buckets.entry(bucket.to_owned()).or_default().default_lock = Some((mode, days));
+    pub(crate) fn set_object_lock(&mut self, bucket: &str, retention: Option<(&'static str, u32)>) {
+        self.buckets.entry(bucket.to_owned()).or_default().object_lock = Some(retention);
     }
 
     pub(crate) fn set_lock(&mut self, bucket: &str, key: &str, lock: Lock) {
@@ -238,7 +254,7 @@ impl S3 {
     pub(crate) fn overwrite(&mut self, bucket: &str, key: &str, bytes: Bytes, now: Timestamp) {
         self.create_bucket(bucket);
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        let put = Put { bucket, key, bytes, sha256: None, condition: PutCondition::None, flaw: None };
+        let put = Put { bucket, key, bytes, sha256: None, condition: PutCondition::None, hold: false, flaw: None };
         // Without a condition and with its bucket there is nothing to refuse.
         let _ = self.put(put, now);
     }
@@ -276,7 +292,7 @@ impl S3 {
             }
             Asked::Put(put) => {
                 let policy = bucket(&self.buckets, &put.bucket)?.policy;
-                if policy.put_once && put.condition != PutCondition::Absent {
+                if (policy.put_once && put.condition != PutCondition::Absent) || (policy.hold_nothing && put.hold) {
                     return Err(denied_by_policy());
                 }
                 let etag = self.put(put, now)?;
@@ -293,10 +309,14 @@ impl S3 {
     }
 
     fn put(&mut self, put: Put, now: Timestamp) -> Result<String, Refusal> {
-        let objects = &mut bucket_mut(&mut self.buckets, &put.bucket)?.objects;
+        let bucket = bucket_mut(&mut self.buckets, &put.bucket)?;
         if let Some(flaw) = put.flaw {
             return Err(flaw);
         }
+        if put.hold && bucket.object_lock.is_none() {
+            return Err(without_object_lock());
+        }
+        let objects = &mut bucket.objects;
         let current = objects.get(&put.key).and_then(History::current);
         match (&put.condition, current) {
             (PutCondition::Absent, Some(_)) => return Err(not_met()),
@@ -305,10 +325,11 @@ impl S3 {
             _ => {}
         }
         let etag = format!("\"{}\"", md5_hex(&put.bytes));
-        let Put { key, bytes, sha256, condition, .. } = put;
+        let Put { key, bytes, sha256, condition, hold, .. } = put;
         let history = objects.entry(key).or_default();
         history.versions.push(Version { bytes, etag: etag.clone(), sha256, condition, at: now, number: history.put });
         history.put += 1;
+        history.lock.legal_hold |= hold;
         history.removed = None;
         Ok(etag)
     }
@@ -418,7 +439,11 @@ fn not_met() -> Refusal {
     Refusal::new(412, "PreconditionFailed", "at least one of the conditions you specified did not hold")
 }
 
-fn denied_by_policy() -> Refusal {
+pub(crate) fn without_object_lock() -> Refusal {
+    Refusal::new(400, "InvalidRequest", "bucket is missing object lock configuration")
+}
+
+pub(crate) fn denied_by_policy() -> Refusal {
     Refusal::new(403, "AccessDenied", "not authorized to perform this with an explicit deny in a resource-based policy")
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use archive::Stores;
 use archive::memory::MemoryStore;
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -35,12 +35,12 @@ impl Store for Sink {
         self.rest.get(key).await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
         if key.starts_with("interactions/") {
             self.segment_bytes.fetch_add(bytes.len() as u64, Relaxed);
             return Ok(PutNew::Created(ETag(String::new())));
         }
-        self.rest.put_new(key, bytes).await
+        self.rest.put_new_under(key, bytes, hold).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {

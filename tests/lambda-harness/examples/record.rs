@@ -51,10 +51,12 @@ async fn recorded(name: &str, stack: &Stack) -> Value {
         }
         answers.insert(function, of.said());
     }
-    let calls: Vec<Value> = stack.fake.calls().into_iter().map(|call| {
-        let function = call.access_key.rsplit_once('-').map_or("", |(function, _)| function);
-        json!({ "function": function, "action": call.iam_action(), "resource": call.resource, "status": call.status })
-    }).collect();
+    let calls = stack.fake.calls().into_iter().flat_map(|call| {
+        let function = call.access_key.rsplit_once('-').map_or("", |(function, _)| function).to_owned();
+        let asked = move |action| json!({ "function": function, "action": action, "resource": call.resource, "status": call.status });
+        call.iam_actions().into_iter().map(asked)
+    });
+    let calls: Vec<Value> = calls.collect();
     json!({ "name": name, "dead_letters": depth, "calls": calls, "lines": lines, "answers": answers })
 }
 

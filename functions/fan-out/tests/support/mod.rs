@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use archive::Stores;
 use archive::memory::MemoryStore;
 use archive::records::Producer;
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -254,11 +254,11 @@ impl Store for Meeting {
         self.store.get(key).await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
         if key.ends_with(self.at) {
             self.barrier.wait().await;
         }
-        self.store.put_new(key, bytes).await
+        self.store.put_new_under(key, bytes, hold).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {

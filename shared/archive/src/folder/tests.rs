@@ -22,6 +22,9 @@ async fn keeps_the_contract() {
         async move { Arc::new(FolderStore::open(root).unwrap()) as Arc<dyn Store> }
     })
     .await;
+    // It holds nothing, and whoever is held is archived all the same.
+    let (_folder, store) = new();
+    crate::contract::a_hold_changes_nothing_of_what_is_put(Arc::new(store)).await;
 }
 
 #[tokio::test]

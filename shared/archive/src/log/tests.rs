@@ -448,3 +448,31 @@ async fn a_checkpoint_of_a_log_that_has_begun_anew_since_meets_what_is_there() {
     append(&mut again, &[item(6), item(9), item(4)]).await.unwrap();
     assert_eq!((again.counts().already_held, segments(&world).await.len()), (3, 2));
 }
+
+/// A hold is no part of the protocol: whatever goes wrong, the same segments are put, and all of them are held.
+#[tokio::test(start_paused = true)]
+async fn under_a_hold_the_same_segments_are_put_and_every_one_is_held() {
+    let items: Vec<String> = (0..4).map(item).collect();
+    let mut outcomes = Vec::new();
+    for hold in [LegalHold::Off, LegalHold::On] {
+        let world = World::new();
+        let archive = world.archive().await;
+        append(&mut writer(&archive, 1), &items[..1]).await.unwrap();
+        // It knows nothing of a race for number 2, whose answers it loses too.
+        let mut late = writer(&archive, 2).under(hold);
+        late.append(items.iter().map(String::as_str), time(FETCHED)).await.unwrap();
+        append(&mut writer(&archive, 3), &items[..2]).await.unwrap();
+        for fault in [Fault::Lost, Fault::Late, Fault::Unanswered] {
+            world.evidence_faults.fail_next(Operation::Put, "segment-000003", fault);
+        }
+        late.flush().await.unwrap();
+        world.evidence_faults.land().await;
+        append(&mut late, &[item(5)]).await.unwrap();
+        let held = if hold == LegalHold::On { [key(3), key(4)].into() } else { std::collections::BTreeSet::new() };
+        assert_eq!(world.evidence.held(), held);
+        let segments = world.evidence.objects().into_iter().filter(|(key, _)| key.contains("segment"));
+        outcomes.push((segments.collect::<Vec<_>>(), late.counts().clone()));
+    }
+    assert_eq!(outcomes[0].0.len(), 4);
+    assert_eq!(outcomes[0], outcomes[1]);
+}

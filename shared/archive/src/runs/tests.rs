@@ -8,7 +8,7 @@ use crate::records::{
     Asked, Counts, Exclusion, FORMAT, Licence, Producer, ReportInteractions, ReportRequests, ReportUsers, SegmentRef,
     Why,
 };
-use crate::store::Store as _;
+use crate::store::{LegalHold, Store as _};
 use crate::testing::{TENANT, USER, World, attempt, time};
 
 const T: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
@@ -238,13 +238,16 @@ async fn a_page_in_quarantine_is_kept_as_decoded_and_once() {
     let world = World::new();
     let archive = world.archive().await;
     let page = b"{\"value\":[\xff";
-    let first = archive.quarantine(USER, page).await.unwrap();
-    assert_eq!(first, archive.quarantine(USER, page).await.unwrap());
+    let first = archive.quarantine(USER, page, LegalHold::Off).await.unwrap();
+    assert_eq!(first, archive.quarantine(USER, page, LegalHold::On).await.unwrap());
+    assert!(world.evidence.held().is_empty(), "what is there stays as it is");
+    let held = archive.quarantine(USER, b"{", LegalHold::On).await.unwrap();
+    assert_eq!(world.evidence.held(), [held.key].into());
     assert_eq!(first.key, layout::quarantine(TENANT, USER, &jsonl::sha256_hex(page)));
     let stored = world.evidence.get(&first.key).await.unwrap().unwrap().bytes;
     assert_eq!(first.sha256, jsonl::sha256_hex(&stored));
     assert_eq!(zstd::decode_all(&stored[..]).unwrap(), page);
-    assert_eq!(world.evidence.list("quarantine/").await.unwrap().len(), 1);
+    assert_eq!(world.evidence.list("quarantine/").await.unwrap().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

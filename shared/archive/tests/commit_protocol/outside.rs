@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use archive::sha256_hex;
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError, StoreErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Clock, Timestamp, Window};
@@ -181,7 +181,7 @@ impl Store for Wire {
         Ok(bytes.map(|bytes| Object { etag: etag(&bytes), bytes }))
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
+    async fn put_new_under(&self, key: &str, bytes: Bytes, _: LegalHold) -> Result<PutNew, StoreError> {
         let tag = etag(&bytes);
         let answer = self.call(Call::PutNew(key.to_owned(), bytes)).await;
         match self.mistaken(key, answer) {

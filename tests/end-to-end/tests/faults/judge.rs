@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use archive::memory::MemoryStore;
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Clock, Message, Timestamp, UserId};
@@ -485,8 +485,8 @@ impl Store for Watched {
         self.memory.get(key).await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
-        let put = self.memory.put_new(key, bytes.clone()).await?;
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
+        let put = self.memory.put_new_under(key, bytes.clone(), hold).await?;
         if matches!(put, PutNew::Created(_)) {
             self.judge.landed(key, &bytes, false);
         }

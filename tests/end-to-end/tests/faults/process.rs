@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use archive::store::{ETag, Object, PutIfMatch, PutNew, Store, StoreError};
+use archive::store::{ETag, LegalHold, Object, PutIfMatch, PutNew, Store, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Clock, Random, UserId};
@@ -238,8 +238,8 @@ impl Store for ProcessStore {
         self.call("get", key, self.store.get(key)).await
     }
 
-    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<PutNew, StoreError> {
-        self.call("put", key, self.store.put_new(key, bytes)).await
+    async fn put_new_under(&self, key: &str, bytes: Bytes, hold: LegalHold) -> Result<PutNew, StoreError> {
+        self.call("put", key, self.store.put_new_under(key, bytes, hold)).await
     }
 
     async fn put_if_match(&self, key: &str, bytes: Bytes, etag: &ETag) -> Result<PutIfMatch, StoreError> {
