@@ -1,4 +1,6 @@
-//! What operators leave in an archive: tombstones of erased users.
+//! What operators leave in an archive: tombstones of erased users, and who is held.
+
+mod holds;
 
 use std::collections::BTreeSet;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ArchiveError;
 use crate::{Archive, Stored, layout};
+
+pub use holds::HoldEntry;
 
 /// A tombstone: a user was erased, and no run plans this user again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

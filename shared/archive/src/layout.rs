@@ -19,6 +19,9 @@ const QUARANTINE_PREFIX: &str = "quarantine/";
 /// What the keys of all tombstones begin with.
 pub const ERASED_PREFIX: &str = "erased/";
 
+/// What the keys of all holds begin with.
+pub const HOLDS_PREFIX: &str = "holds/";
+
 /// What the keys begin with that may be replaced: caches and working state.
 pub const STATE_PREFIX: &str = "state/";
 
@@ -122,6 +125,27 @@ pub fn user_of_tombstone(key: &str) -> Option<UserId> {
     key.rsplit('/').next()?.strip_prefix("user_id=")?.strip_suffix(".json")?.parse().ok()
 }
 
+/// What the entries of all holds begin with.
+pub fn holds_prefix(tenant: TenantId) -> String {
+    format!("{HOLDS_PREFIX}tenant_id={tenant}/")
+}
+
+/// What the entries of a user's holds begin with.
+pub fn user_holds_prefix(tenant: TenantId, user: UserId) -> String {
+    format!("{}user_id={user}/", holds_prefix(tenant))
+}
+
+/// Entry `n` of a user's holds; the first is 1. Odd ones hold, even ones release.
+pub fn hold(tenant: TenantId, user: UserId, n: u64) -> String {
+    format!("{}entry-{n:06}.json", user_holds_prefix(tenant, user))
+}
+
+/// The user and the number of a hold's key.
+pub fn user_of_hold(key: &str) -> Option<(UserId, u64)> {
+    let user = key.rsplit('/').nth(1)?.strip_prefix("user_id=")?.parse().ok()?;
+    Some((user, number(key, "entry-", ".json")?))
+}
+
 /// A user's checkpoint.
 pub fn checkpoint(tenant: TenantId, user: UserId) -> String {
     format!("{STATE_PREFIX}tenant_id={tenant}/user_id={user}.json")
@@ -165,6 +189,7 @@ mod tests {
             (quarantine(tenant, user, "00ff"), format!("quarantine/tenant_id={t}/user_id={u}/page-00ff.zst")),
             (checkpoint(tenant, user), format!("state/tenant_id={t}/user_id={u}.json")),
             (erased(tenant, user), format!("erased/tenant_id={t}/user_id={u}.json")),
+            (hold(tenant, user, 2), format!("holds/tenant_id={t}/user_id={u}/entry-000002.json")),
         ] {
             assert_eq!(key, expected);
         }
@@ -172,6 +197,10 @@ mod tests {
         assert_eq!(run_of_run_file("runs/a/b/run.json"), None);
         assert_eq!(user_of_tombstone(&erased(tenant, user)), Some(user));
         assert_eq!(user_of_tombstone("erased/user_id=nobody.json"), None);
+        assert_eq!(user_of_hold(&hold(tenant, user, 7)), Some((user, 7)));
+        for key in ["holds/entry-000001.json", &format!("holds/user_id={u}/entry-1.json"), "entry-000001.json"] {
+            assert_eq!(user_of_hold(key), None, "{key}");
+        }
     }
 
     #[test]
