@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::verify::{Erased, Expired, Kept};
+use crate::verify::{Erased, Expired, Hold, Kept};
 
 /// How many findings of one code are kept. An archive broken everywhere is told by the first thousand of a kind; the rest
 /// are counted, so that memory is bounded for any input.
@@ -57,6 +57,10 @@ codes! {
     UnknownKey = "unknown-key", Integrity;
     /// A tombstone that does not parse or names another user than its key: it excuses nothing.
     TombstoneInvalid = "tombstone-invalid", Integrity;
+    /// A user's holds and releases are not numbered 1, 2, 3 and so on.
+    HoldGap = "hold-gap", Integrity;
+    /// A hold or release that does not parse or names another user than its key.
+    HoldInvalid = "hold-invalid", Integrity;
     /// The store holds more than one version of what is put once.
     SecondVersion = "second-version", Integrity;
     /// The store holds a delete marker for what is put once.
@@ -268,6 +272,8 @@ pub struct Verdict {
     pub kept: Option<Kept>,
     /// Who has a tombstone, and what of them is gone.
     pub erased: Vec<Erased>,
+    /// Who is held, or was.
+    pub holds: Vec<Hold>,
     /// What has expired by policy, if the asker has one.
     pub expired: Option<Expired>,
     #[serde(skip)]

@@ -87,6 +87,15 @@ pub(crate) struct Tombstone {
     pub(crate) reason: Option<String>,
 }
 
+/// An entry of a user's holds.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HoldEntry {
+    pub(crate) user_id: String,
+    pub(crate) at: Timestamp,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct RosterLine<'t> {
     #[serde(borrow)]

@@ -34,6 +34,12 @@ pub(crate) enum Key<'a> {
         tenant: &'a str,
         user: &'a str,
     },
+    /// An entry of a user's holds.
+    Hold {
+        tenant: &'a str,
+        user: &'a str,
+        number: u64,
+    },
     /// A checkpoint or the state of an open run: caches, never evidence, so only their place is of the format.
     State {
         tenant: &'a str,
@@ -104,6 +110,11 @@ pub(crate) fn parse(key: &str) -> Option<Key<'_>> {
         ["erased", tenant, name] => Some(Key::Erased {
             tenant: guid_of(tenant, "tenant_id=")?,
             user: guid_of(name.strip_suffix(".json")?, "user_id=")?,
+        }),
+        ["holds", tenant, user, entry] => Some(Key::Hold {
+            tenant: guid_of(tenant, "tenant_id=")?,
+            user: guid_of(user, "user_id=")?,
+            number: numbered(entry, "entry-", ".json")?,
         }),
         ["state", tenant, name] if name.ends_with(".json") => {
             Some(Key::State { tenant: guid_of(tenant, "tenant_id=")? })
@@ -185,6 +196,7 @@ mod tests {
             &ledger_key(GUID, 1_234_567),
             &format!("state/tenant_id={GUID}/user_id={GUID}.json"),
             &format!("erased/tenant_id={GUID}/user_id={GUID}.json"),
+            &format!("holds/tenant_id={GUID}/user_id={GUID}/entry-000002.json"),
         ] {
             assert!(parse(key).is_some(), "{key}");
         }
@@ -202,6 +214,8 @@ mod tests {
             "runs/a/receipts/xyz-1.jsonl.zst",
             &format!("ledger/tenant_id={GUID}/entry-1.json"),
             &format!("erased/tenant_id={GUID}/user_id=somebody.json"),
+            &format!("holds/tenant_id={GUID}/user_id={GUID}/entry-2.json"),
+            &format!("holds/tenant_id={GUID}/entry-000002.json"),
             &format!("ledger/tenant_id={GUID}/entry-000000.json"),
             &format!("ledger/tenant_id={GUID}/entry-0000001.json"),
             &format!("ledger/tenant_id={upper}/entry-000001.json"),

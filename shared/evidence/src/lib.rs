@@ -33,4 +33,4 @@ pub use people::{Licensed, Names, People, Person, people};
 pub use read::{Closing, Stored, ledger, lines, records, segments, sha256};
 pub use retention::Retention;
 pub use source::{Folder, MAX_OBJECT_BYTES, Memory, Source, SourceError, is_key};
-pub use verify::{Erased, Expectation, Expired, Kept, Locks, Versions, verify};
+pub use verify::{Erased, Expectation, Expired, Hold, Kept, Locks, Versions, verify};

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{Answer, AuditReport, Items, UserAudit};
 use crate::coverage::{Gap, Interval, Proof, Shown, Window};
 use crate::people::{Names, Person};
-use crate::verify::{Erased, Expired, Kept, Versions};
+use crate::verify::{Erased, Expired, Hold, Kept, Versions};
 
 /// How many findings the page lists; the JSON form has the others.
 const MAX_FINDINGS: usize = 20;
@@ -73,6 +73,9 @@ impl AuditReport {
         entry(page, "licence", &licence)?;
         if let Some(erased) = self.integrity.erased.iter().find(|erased| erased.user_id == person.user_id) {
             entry(page, "erased", &erased_text(erased))?;
+        }
+        if let Some(hold) = self.integrity.holds.iter().find(|hold| hold.user_id == person.user_id) {
+            entry(page, "hold", &hold_text(hold))?;
         }
         let mut label = "coverage";
         let mut parts: Vec<(Window, String)> = expired.into_iter().collect();
@@ -142,6 +145,9 @@ impl AuditReport {
             let _ = write!(text, ", the earliest until {until}{past}");
         }
         let _ = write!(text, "; {} under a legal hold; {} under neither", locks.legal_holds, locks.without);
+        if locks.held_without > 0 {
+            let _ = write!(text, "; {} of held users are under no legal hold: give the hold again", locks.held_without);
+        }
         text
     }
 
@@ -185,6 +191,7 @@ impl AuditReport {
             entry(page, "", &format!("locks: {}", self.locks_text(kept)))?;
         }
         self.write_erased(page)?;
+        self.write_holds(page)?;
         if let Some(Expired { runs, run_files, segments, pages, days, before, .. }) = expired {
             let text = format!(
                 "expired by policy: {run_files} files of {runs} runs that began before {before}, {segments} segments and \
@@ -223,11 +230,39 @@ impl AuditReport {
         Ok(())
     }
 
+    /// Who is held now. Whose hold was released stands in the JSON form.
+    fn write_holds(&self, page: &mut String) -> fmt::Result {
+        let held: Vec<_> = self.integrity.holds.iter().filter(|hold| hold.held).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        entry(page, "", &format!("{} users held: what is archived of them is put under a legal hold", held.len()))?;
+        for one in held.iter().take(MAX_FINDINGS) {
+            entry(page, "", &format!("- {}, {}", one.user_id, hold_text(one)))?;
+        }
+        if held.len() > MAX_FINDINGS {
+            entry(page, "", &format!("- and {} more, see the JSON form", held.len() - MAX_FINDINGS))?;
+        }
+        Ok(())
+    }
+
     /// Lines of the erased segments of those whose lines were counted.
     fn lines_erased(&self) -> u64 {
         let read = |erased: &&Erased| self.all || self.users.iter().any(|user| user.person.user_id == erased.user_id);
         self.integrity.erased.iter().filter(read).map(|erased| erased.lines).sum()
     }
+}
+
+fn hold_text(hold: &Hold) -> String {
+    let mut text = if hold.held { "held since " } else { "not held any more since " }.to_owned();
+    match hold.since {
+        Some(since) => text.push_str(&since.to_string()),
+        None => text.push_str("a time that its entry does not tell"),
+    }
+    if let Some(reason) = &hold.reason {
+        let _ = write!(text, "; reason given: {}", clean(reason));
+    }
+    text
 }
 
 fn erased_text(erased: &Erased) -> String {

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Check;
+use super::{Check, owner};
 use crate::decode;
 use crate::finding::Code;
 use crate::form::Tombstone;
-use crate::layout::{self, Key};
 use crate::source::SourceError;
 
 /// An erased user. What the receipts say of the user stays, since the ledger fixes it by hash.
@@ -100,13 +99,5 @@ impl Check<'_> {
             }
         }
         self.found.verdict.erased = erased.into_values().collect();
-    }
-}
-
-/// Whose content the object of this key is.
-fn owner(key: &str) -> Option<&str> {
-    match layout::parse(key) {
-        Some(Key::Segment { user, .. } | Key::Quarantine { user, .. }) => Some(user),
-        _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Check, Inventory};
+use super::{Check, Inventory, owner};
 use crate::finding::Code;
 use crate::keeping::{Keeping, Lock, Versioning};
 use crate::layout::{self, ARCHIVE, Key};
@@ -51,11 +51,14 @@ pub struct Locks {
     pub legal_holds: u64,
     /// Those under neither.
     pub without: u64,
+    /// Segments and pages of users who are held, under no legal hold.
+    pub held_without: u64,
 }
 
 impl Locks {
-    fn add(&mut self, lock: Lock) {
+    fn add(&mut self, lock: Lock, is_of_held: bool) {
         self.objects += 1;
+        self.held_without += u64::from(is_of_held && !lock.legal_hold);
         self.legal_holds += u64::from(lock.legal_hold);
         self.without += u64::from(lock.retention.is_none() && !lock.legal_hold);
         if let Some((mode, until)) = lock.retention {
@@ -89,7 +92,9 @@ impl Check<'_> {
                 self.found.verdict.kept = Some(kept);
                 return Ok(());
             };
-            answer.into_iter().for_each(|lock| locks.add(lock));
+            for (key, lock) in keys.iter().zip(answer) {
+                locks.add(lock, owner(key).is_some_and(|user| self.is_held(user)));
+            }
         }
         kept.locks = Some(locks);
         self.found.verdict.kept = Some(kept);

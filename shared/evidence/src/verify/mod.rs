@@ -8,6 +8,7 @@
 
 mod erased;
 mod expired;
+mod holds;
 mod kept;
 mod ledger;
 mod logs;
@@ -30,6 +31,7 @@ use crate::unite::joined;
 
 pub use erased::Erased;
 pub use expired::Expired;
+pub use holds::Hold;
 pub use kept::{Kept, Locks, Versions};
 
 /// What is known outside the archive.
@@ -77,6 +79,7 @@ pub(crate) fn verify_logs(source: &dyn Source, expectation: &Expectation) -> Res
         return Ok((check.found.verdict, check.inventory.segments));
     }
     check.read_tombstones()?;
+    check.read_holds()?;
     check.read_ledger()?;
     check.read_logs()?;
     check.read_quarantine()?;
@@ -100,6 +103,8 @@ struct Inventory {
     quarantine: BTreeMap<String, String>,
     /// By user.
     tombstones: BTreeMap<String, String>,
+    /// By user and number.
+    holds: BTreeMap<String, BTreeMap<u64, String>>,
 }
 
 #[derive(Debug, Default)]
@@ -233,6 +238,7 @@ impl Check<'_> {
             | Key::Ledger { tenant: owner, .. }
             | Key::Quarantine { tenant: owner, .. }
             | Key::Erased { tenant: owner, .. }
+            | Key::Hold { tenant: owner, .. }
             | Key::State { tenant: owner } = parsed
             {
                 // Without an archive.json the first tenant met stands in, so that the rest can be checked.
@@ -308,6 +314,9 @@ impl Inventory {
             Key::Erased { user, .. } => {
                 self.tombstones.insert(user.to_owned(), key.to_owned());
             }
+            Key::Hold { user, number, .. } => {
+                self.holds.entry(user.to_owned()).or_default().insert(number, key.to_owned());
+            }
             Key::Segment { month, user, number, .. } => {
                 let months = self.segments.entry(user.to_owned()).or_default();
                 months.entry(month.to_owned()).or_default().insert(number, key.to_owned());
@@ -329,6 +338,14 @@ impl Inventory {
         let Some(Key::Segment { tenant, month, user, number }) = layout::parse(key) else { return false };
         let log = self.segments.get(user).and_then(|months| months.get(month));
         tenant == self.tenant && log.is_some_and(|log| log.contains_key(&number))
+    }
+}
+
+/// Whose content the object of this key is.
+fn owner(key: &str) -> Option<&str> {
+    match layout::parse(key) {
+        Some(Key::Segment { user, .. } | Key::Quarantine { user, .. }) => Some(user),
+        _ => None,
     }
 }
 
