@@ -57,7 +57,7 @@ pub async fn handle(batch: Vec<Delivery>, deadline: Deadline, deps: &Deps) -> Ve
     };
     let custody = match archive.custody().await {
         Ok(custody) => custody,
-        // Nobody is read as long as it is not known who was erased: all of it comes again.
+        // Nobody is read as long as it is not known who was erased and who is held: all of it comes again.
         Err(error) => {
             tracing::error!(error = %Chain(&error), "what operators left in the archive cannot be listed");
             return all;

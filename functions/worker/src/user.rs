@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use archive::custody::Custody;
 use archive::records::{Counts, ReceiptLine, RunFile, SegmentRef};
-use archive::store::LegalHold;
 use archive::{Archive, ArchiveError, CheckpointHandle, LogWriter, RunProgress};
 use domain::{AttemptId, Chain, Class, Coverage, Deadline, Failure, Kind, Message, Timestamp, Unavailability, Window};
 use graph::{GraphError, Question, Tally};
@@ -131,7 +130,8 @@ pub(crate) async fn read(message: &Message, run: &RunFile, attempt: &Attempt<'_>
     let log = attempt
         .archive
         .log_writer(message.user_id, &message.run_id, &attempt.id, &handle)
-        .expiring(attempt.deps.rules.retention);
+        .expiring(attempt.deps.rules.retention)
+        .under(attempt.custody.hold_on(message.user_id));
     let reading =
         Reading { message, run, attempt, sets_first_coverage, handle, progress, pieces, log, line, finished: false };
     reading.through(whole).await
@@ -261,7 +261,8 @@ impl Reading<'_> {
             GraphError::RetryAfter { until } => Asked::Interrupted { until: Some(until) },
             GraphError::DeadlinePassed => Asked::Interrupted { until: None },
             GraphError::BadPage { body, .. } => {
-                let kept = self.attempt.archive.quarantine(self.message.user_id, &body, LegalHold::Off).await?;
+                let user = self.message.user_id;
+                let kept = self.attempt.archive.quarantine(user, &body, self.attempt.custody.hold_on(user)).await?;
                 if !self.progress.quarantine.contains(&kept) {
                     self.progress.quarantine.push(kept);
                 }

@@ -5,9 +5,11 @@ mod holds;
 use std::collections::BTreeSet;
 
 use domain::{Timestamp, UserId};
+use futures_util::future::try_join;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ArchiveError;
+use crate::store::LegalHold;
 use crate::{Archive, Stored, layout};
 
 pub use holds::HoldEntry;
@@ -29,12 +31,22 @@ pub struct Tombstone {
 pub struct Custody {
     /// Who was erased: nobody reads them again.
     pub erased: BTreeSet<UserId>,
+    /// Who is held: what is archived of them is put under a legal hold.
+    pub held: BTreeSet<UserId>,
+}
+
+impl Custody {
+    /// How this user's content is to be put.
+    pub fn hold_on(&self, user: UserId) -> LegalHold {
+        if self.held.contains(&user) { LegalHold::On } else { LegalHold::Off }
+    }
 }
 
 impl Archive {
     /// What custody says of this tenant's users now.
     pub async fn custody(&self) -> Result<Custody, ArchiveError> {
-        Ok(Custody { erased: self.erased().await? })
+        let (erased, held) = try_join(self.erased(), self.held()).await?;
+        Ok(Custody { erased, held })
     }
 
     /// Puts a user's tombstone; if there is one already, that one counts.
@@ -72,7 +84,7 @@ mod tests {
         assert_eq!((stored.value, stored.created), (first.clone(), false));
         assert_eq!(archive.tombstone(USER).await.unwrap(), Some(first));
         assert_eq!(archive.erased().await.unwrap(), [USER].into());
-        assert_eq!(archive.custody().await.unwrap(), Custody { erased: [USER].into() });
+        assert_eq!(archive.custody().await.unwrap(), Custody { erased: [USER].into(), held: BTreeSet::new() });
         let text = &world.evidence.objects()[&layout::erased(archive.tenant(), USER)];
         let expected = format!(r#"{{"user_id":"{USER}","erased_at":"2026-11-25T08:00:00Z","reason":null}}"#);
         assert_eq!(*text, format!("{expected}\n"));

@@ -53,8 +53,10 @@ async fn recorded(name: &str, stack: &Stack) -> Value {
     }
     let calls = stack.fake.calls().into_iter().flat_map(|call| {
         let function = call.access_key.rsplit_once('-').map_or("", |(function, _)| function).to_owned();
-        let asked = move |action| json!({ "function": function, "action": action, "resource": call.resource, "status": call.status });
-        call.iam_actions().into_iter().map(asked)
+        let (actions, resource, status) = (call.iam_actions(), call.resource, call.status);
+        actions.into_iter().map(
+            move |action| json!({ "function": function, "action": action, "resource": resource, "status": status }),
+        )
     });
     let calls: Vec<Value> = calls.collect();
     json!({ "name": name, "dead_letters": depth, "calls": calls, "lines": lines, "answers": answers })

@@ -77,6 +77,7 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::custody::Custody;
     use crate::error::Integrity;
     use crate::faults::{Fault, Operation};
     use crate::testing::{USER, World, time};
@@ -105,7 +106,9 @@ mod tests {
             assert_eq!((again.value, again.created), (made.clone(), false));
             assert_eq!(archive.newest_hold(USER).await.unwrap(), Some((hold, made)));
             let held: BTreeSet<UserId> = if hold == LegalHold::On { [USER].into() } else { BTreeSet::new() };
-            assert_eq!(archive.held().await.unwrap(), held);
+            let custody = archive.custody().await.unwrap();
+            assert_eq!((custody.hold_on(USER), custody.hold_on(OTHER)), (hold, LegalHold::Off));
+            assert_eq!(custody, Custody { held, ..Custody::default() });
         }
         let expected: Vec<String> = (1..=3).map(key).collect();
         assert_eq!(archive.list(layout::HOLDS_PREFIX).await.unwrap(), expected);
@@ -140,6 +143,6 @@ mod tests {
         let gap = archive.put_hold(LegalHold::Off, entry(10, None)).await.unwrap_err();
         assert!(matches!(gap, ArchiveError::Integrity(Integrity::Gap { number: 2, .. })), "{gap:?}");
         world.evidence_faults.fail_next(Operation::List, layout::HOLDS_PREFIX, Fault::Denied);
-        assert!(archive.held().await.is_err(), "who may not look does not know that nobody is held");
+        assert!(archive.custody().await.is_err(), "who may not look does not know that nobody is held");
     }
 }

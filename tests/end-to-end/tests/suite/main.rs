@@ -9,6 +9,7 @@ mod faults;
 mod first_runs;
 mod gaps;
 mod history;
+mod holds;
 mod matrix;
 mod origins;
 mod quota;
