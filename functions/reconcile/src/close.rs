@@ -77,7 +77,7 @@ pub(crate) async fn close(
 struct Lost {
     /// Attempts that such a segment names and no receipt does.
     attempts: u64,
-    /// Whether each segment read is what the lines that adopted it say.
+    /// Whether each segment read is what the lines that adopted it say, save those of erased users.
     sound: bool,
 }
 
@@ -88,10 +88,14 @@ async fn lost(archive: &Archive, users: &[UserLine], receipts: &[Receipt]) -> Re
     struct Record {
         attempt_id: AttemptId,
     }
-    let mut adopted = users.iter().flat_map(|user| &user.segments).filter(|segment| segment.adopted);
+    let mut adopted = Vec::new();
+    for user in users {
+        adopted.extend(user.segments.iter().filter(|segment| segment.adopted).map(|segment| (user.user_id, segment)));
+    }
+    let erased = if adopted.is_empty() { BTreeSet::new() } else { archive.erased().await? };
     let reported: BTreeSet<&AttemptId> = receipts.iter().filter_map(|receipt| receipt.attempt.as_ref()).collect();
     let (mut attempts, mut sound) = (BTreeSet::new(), true);
-    for segment in adopted.by_ref().take(MAX_SEGMENTS_READ) {
+    for (user, segment) in adopted.iter().take(MAX_SEGMENTS_READ) {
         let mut found = None;
         let take = |record: Record| _ = found.get_or_insert(record.attempt_id);
         let file = match archive.read_lines(&segment.key, take).await {
@@ -101,13 +105,14 @@ async fn lost(archive: &Archive, users: &[UserLine], receipts: &[Receipt]) -> Re
             Err(error) => return Err(error),
         };
         let named = |file: FileRef| (file.sha256 == segment.sha256) && file.lines == Some(segment.lines);
-        if !file.is_some_and(named) {
+        // Of an erased user it is gone, and the tombstone says why.
+        if !file.is_some_and(named) && !erased.contains(user) {
             tracing::error!(key = segment.key, "a segment that receipts name is not what they say; audit the archive");
             sound = false;
         }
         attempts.extend(found.filter(|attempt| !reported.contains(attempt)));
     }
-    if adopted.next().is_some() {
+    if adopted.len() > MAX_SEGMENTS_READ {
         tracing::warn!(read = MAX_SEGMENTS_READ, "more attempts may be lost than were counted");
     }
     Ok(Lost { attempts: u64::try_from(attempts.len()).unwrap_or(u64::MAX), sound })

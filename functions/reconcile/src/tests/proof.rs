@@ -1,5 +1,6 @@
 //! When a closed run is complete, and when it is not.
 
+use archive::custody::Tombstone;
 use archive::records::{Asked, Counts, ReceiptLine, RunFile, SegmentRef};
 use domain::{Class, Unavailability};
 
@@ -140,5 +141,23 @@ async fn an_adopted_segment_that_is_not_what_the_line_says_is_incomplete() {
         let met = ReceiptLine { received: 1, already_held: 1, segments: adopted(&segments), ..line(1, 2, EXPORTED) };
         world.receipt(1, &[met]).await;
         assert!(!world.closed().await.report.complete);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_segment_of_an_erased_user_may_be_gone() {
+    for (erased, complete) in [(1, true), (2, false)] {
+        let world = World::new(2).await;
+        let segments = world.segments(1, 1, &ITEMS[..1]).await;
+        let met = ReceiptLine { received: 1, already_held: 1, segments: adopted(&segments), ..line(1, 2, EXPORTED) };
+        world.receipt(1, &[met, line(2, 2, Some(Class::Empty))]).await;
+        let tombstone = Tombstone { user_id: user(erased), erased_at: world.clock.now(), reason: None };
+        world.archive.put_tombstone(&tombstone).await.unwrap();
+        world.store.remove(&segments[0].key);
+        let report = world.closed().await.report;
+        assert_eq!((report.complete, report.interactions.recovered), (complete, 1), "user {erased} was erased");
+        if complete {
+            world.one_sound_entry().await;
+        }
     }
 }
