@@ -4,7 +4,7 @@
 //! complete and on disk, by `link`, which fails if the name is taken, or by `rename` under a lock. Names that begin with a
 //! dot are the store's own or somebody else's, and are no objects.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,13 +35,17 @@ struct Folder {
     written: AtomicU64,
 }
 
-/// A file that has no name of its own yet; removed when it is dropped.
-struct Temporary(PathBuf);
+/// A file that has no name of its own yet; removed when it is dropped. It stays locked until then, by which one whose writer
+/// was killed is told from one that is being written: the system releases the lock of a process that ends.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         // One that stays is no object and harms nobody.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -72,6 +76,12 @@ impl FolderStore {
             }
         })
         .await
+    }
+
+    /// How many files writers left half-done that were killed; removes them if that is asked for, as an operator may. They are no
+    /// objects and nobody needs them, but each may hold the content of anybody, and no name says whose.
+    pub async fn leftovers(&self, remove: bool) -> Result<u64, StoreError> {
+        self.run("remove leftovers", TEMPORARY, move |folder, _| folder.leftovers(remove)).await
     }
 
     /// Runs file work where it may block.
@@ -125,16 +135,48 @@ impl Folder {
             let n = self.written.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{}-{n}", std::process::id()));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(mut file) => {
-                    let temporary = Temporary(path);
-                    file.write_all(bytes)?;
-                    file.sync_all()?;
+                Ok(file) => {
+                    let mut temporary = Temporary { path, file };
+                    temporary.file.lock()?;
+                    temporary.file.write_all(bytes)?;
+                    temporary.file.sync_all()?;
                     return Ok(temporary);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn leftovers(&self, remove: bool) -> io::Result<u64> {
+        let entries = match fs::read_dir(self.root.join(TEMPORARY)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        let mut left = 0;
+        for entry in entries {
+            let path = entry?.path();
+            let file = match File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            // An empty one may be about to be locked by its writer, and holds nothing.
+            if !file.metadata()?.is_file() || file.metadata()?.len() == 0 {
+                continue;
+            }
+            match file.try_lock() {
+                Ok(()) => left += 1,
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            if remove
+                && let Err(error) = fs::remove_file(&path)
+                && error.kind() != ErrorKind::NotFound
+            {
+                return Err(error);
+            }
+        }
+        Ok(left)
     }
 
     fn put_new(&self, key: &str, bytes: &[u8]) -> io::Result<PutNew> {
@@ -145,7 +187,7 @@ impl Folder {
         } else {
             make_folder(&self.root, parent)?;
             let temporary = self.temporary(bytes)?;
-            match fs::hard_link(&temporary.0, &path) {
+            match fs::hard_link(&temporary.path, &path) {
                 Ok(()) => true,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
                 Err(error) => return Err(error),
@@ -167,7 +209,7 @@ impl Folder {
             _ => return Ok(PutIfMatch::Changed),
         }
         let temporary = self.temporary(bytes)?;
-        fs::rename(&temporary.0, &path)?;
+        fs::rename(&temporary.path, &path)?;
         sync_folder(path.parent().unwrap_or(&self.root))?;
         Ok(PutIfMatch::Replaced(etag(bytes)))
     }

@@ -70,6 +70,25 @@ async fn keys_cannot_leave_the_folder_or_hide_in_it() {
 }
 
 #[tokio::test]
+async fn what_a_killed_writer_leaves_is_removed_and_what_is_being_written_is_not() {
+    let (_folder, store) = new();
+    assert_eq!(store.leftovers(true).await.unwrap(), 0, "there is no folder yet");
+    store.put_new("a/1", ONE).await.unwrap();
+    let folder = store.root().join(TEMPORARY);
+    // Killed in the middle of a file; and between giving it its name and taking away this one.
+    fs::write(folder.join("1-0"), "ha").unwrap();
+    fs::hard_link(store.root().join("a/1"), folder.join("1-1")).unwrap();
+    let written = store.0.temporary(b"two").unwrap();
+    for (remove, left) in [(false, 2), (true, 2), (true, 0)] {
+        assert_eq!(store.leftovers(remove).await.unwrap(), left);
+    }
+    assert_eq!(fs::read(&written.path).unwrap(), b"two");
+    drop(written);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(store.get("a/1").await.unwrap().unwrap().bytes, ONE);
+}
+
+#[tokio::test]
 async fn what_a_killed_writer_leaves_is_no_object_and_in_nobody_s_way() {
     let (_folder, store) = new();
     store.put_new("a/1", ONE).await.unwrap();
