@@ -8,7 +8,7 @@ use archive::custody::Tombstone;
 use archive::{Archive, ArchiveError, OpenError};
 use custody::coverage::{LowerError, Lowered, Lowering};
 use custody::erase::{Content, Erased, Kept};
-use domain::{Coverage, Env, OsRandom, RunId, SystemClock};
+use domain::{Coverage, Env, OsRandom, RunId, SystemClock, Timestamp};
 
 use crate::cli::{CoverageArgs, EraseArgs, HoldArgs};
 use crate::location::{Estate, PlaceError};
@@ -33,6 +33,12 @@ pub enum NotDone {
     /// Nothing there can be held.
     #[error("nothing can be held in this place: it takes a bucket with Object Lock, as infra/archive.yaml makes them")]
     HoldsNothing,
+    /// A checkpoint would be left behind, and nobody would know.
+    #[error(
+        "where the state lies was not said, so the checkpoint cannot be looked for: set STATE_BUCKET to the stack's output \
+         StateBucket, or to the archive's own bucket if the state lies there"
+    )]
+    StateNotNamed,
     /// The coverage.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -102,7 +108,10 @@ pub async fn coverage_in(estate: &Estate, args: &CoverageArgs, screen: &Screen) 
     if !restarted.is_empty() {
         entry(&mut text, "begun anew", &format!("the user's part of {}", names(restarted)));
     }
-    tell_open(&mut text, &open, "may store the coverage it knew");
+    if !open.is_empty() {
+        let sentence = "a worker may store the coverage it knew; repeat the command when they are closed";
+        entry(&mut text, "open runs", &format!("{}: {sentence}", names(&open)));
+    }
     text.push_str(match (args.yes, lowered.is_nothing()) {
         (_, true) => "the coverage is that already; nothing was changed\n",
         (true, false) => "lowered; the next runs read again what was taken away, and write nothing twice\n",
@@ -114,33 +123,41 @@ pub async fn coverage_in(estate: &Estate, args: &CoverageArgs, screen: &Screen) 
 
 /// Erases a person from the archive of this estate; the exit code, which is not 0 until nothing is left.
 pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Result<u8, NotDone> {
+    let state = estate.state.as_deref().ok_or(NotDone::StateNotNamed)?;
     let archive = opened(estate).await?;
+    // Whoever begins after it does not read the user, so what is looked for after it is all there is but for what is in hand.
+    let tombstone = match args.yes {
+        true => Some(custody::erase::bury(&archive, args.user, args.reason.clone()).await?),
+        false => archive.tombstone(args.user).await?,
+    };
+    let now = archive.clock().now();
     let open = custody::open_runs(&archive).await?;
     let content = custody::erase::content(&archive, &estate.vaults, args.user).await?;
     let mut text = format!("erase {} from {}\n", args.user, estate.place.location);
-    entry(&mut text, "found", &found(&content, estate));
+    entry(&mut text, "found", &found(&content, state));
     let stays =
         "rosters hold the names and receipts the numbers until their retention ends: the ledger fixes them by hash";
     entry(&mut text, "stays", stays);
-    tell_open(&mut text, &open, "may still write of this user");
+    entry(&mut text, "tombstone", &tombstone.as_ref().map_or("none yet".to_owned(), of));
+    let until = tombstone.as_ref().map(custody::erase::in_hand_until);
+    let over = until.is_some_and(|until| until <= now);
+    if !over {
+        if !open.is_empty() {
+            entry(&mut text, "open runs", &names(&open));
+        }
+        entry(&mut text, "in hand", &in_hand(until, &open));
+    }
     if !args.yes {
-        entry(
-            &mut text,
-            "tombstone",
-            &archive.tombstone(args.user).await?.map_or("none yet".to_owned(), |there| of(&there)),
-        );
         text.push_str(UNLESS);
         screen.say(&text);
         return Ok(COMPLETE);
     }
-    let tombstone = custody::erase::bury(&archive, args.user, args.reason.clone()).await?;
     let erased = custody::erase::erase(&archive, &estate.vaults, &content, args.bypass_governance).await?;
-    entry(&mut text, "tombstone", &of(&tombstone));
     entry(&mut text, "deleted", &format!("{} versions", erased.deleted));
     if !erased.kept.is_empty() {
         entry(&mut text, "kept", &kept(&erased));
     }
-    let whole = erased.kept.is_empty() && open.is_empty();
+    let whole = erased.kept.is_empty() && (over || open.is_empty());
     text.push_str(if whole { "erased\n" } else { "not over: repeat the command until it says erased\n" });
     screen.say(&text);
     Ok(if whole { COMPLETE } else { INCOMPLETE })
@@ -181,9 +198,30 @@ fn of(tombstone: &Tombstone) -> String {
     format!("of {}", tombstone.erased_at)
 }
 
-fn found(content: &Content, estate: &Estate) -> String {
+fn found(content: &Content, where_state_lies: &str) -> String {
     let (segments, pages, state) = (content.segments.len(), content.pages.len(), content.state.len());
-    format!("{segments} versions of segments, {pages} of pages in quarantine, {state} of the state in {}", estate.state)
+    let mut text = format!(
+        "{segments} versions of segments, {pages} of pages in quarantine, {state} of the state in {where_state_lies}"
+    );
+    if content.leftovers > 0 {
+        let _ = write!(text, ", {} files that killed writers left, of whomever", content.leftovers);
+    }
+    text
+}
+
+/// Who may still write of a user: whoever began before the tombstone, for as long as an invocation lasts.
+fn in_hand(until: Option<Timestamp>, open: &[RunId]) -> String {
+    match until {
+        None => {
+            "a worker that has begun before the tombstone is put may write of this user for some minutes".to_owned()
+        }
+        Some(until) if open.is_empty() => format!(
+            "no run is open; if dead letters were redriven before the tombstone was put, repeat the command after {until}"
+        ),
+        Some(until) => {
+            format!("a worker that began before the tombstone may write of this user; repeat the command after {until}")
+        }
+    }
 }
 
 fn kept(erased: &Erased) -> String {
@@ -199,13 +237,6 @@ fn kept(erased: &Erased) -> String {
         let _ = write!(text, "; the first retention ends {first}, the last {last}");
     }
     text
-}
-
-fn tell_open(text: &mut String, open: &[RunId], danger: &str) {
-    if !open.is_empty() {
-        let sentence = format!("{}: a worker {danger}; repeat the command when they are closed", names(open));
-        entry(text, "open runs", &sentence);
-    }
 }
 
 fn names(runs: &[RunId]) -> String {

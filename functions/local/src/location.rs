@@ -78,12 +78,13 @@ pub struct Estate {
     pub place: Place,
     /// What deletes in it.
     pub vaults: Vaults,
-    /// Where the state lies, for people.
-    pub state: String,
+    /// Where the state lies, for people; nothing where nobody said so, and it is taken to lie beside the rest.
+    pub state: Option<String>,
 }
 
 impl Estate {
-    /// The estate at this location; the environment may name another bucket for the state.
+    /// The estate at this location; the environment may name another bucket for the state. Nothing is made before the first
+    /// put.
     pub async fn open(location: &Location, env: &dyn Env) -> Result<Self, PlaceError> {
         match location {
             Location::Folder(path) => Self::folder(path),
@@ -101,8 +102,10 @@ impl Estate {
     pub fn folder(path: &Path) -> Result<Self, PlaceError> {
         let store = FolderStore::open(path).map_err(|source| PlaceError::Folder { path: path.to_owned(), source })?;
         let store = Arc::new(store);
+        let stores = Stores { evidence: Arc::clone(&store) as _, state: Arc::clone(&store) as _ };
         let vaults = Vaults { evidence: Arc::clone(&store) as _, state: store };
-        Ok(Self { place: Place::folder(path)?, vaults, state: "the same place".to_owned() })
+        let place = Place { location: Location::Folder(path.to_owned()), stores };
+        Ok(Self { place, vaults, state: Some("the same place".to_owned()) })
     }
 }
 
@@ -131,27 +134,14 @@ pub enum PlaceError {
 }
 
 impl Place {
-    /// The place at this location; the environment may name another bucket for the state. Nothing is made before the first
-    /// put.
+    /// The place at this location, as [`Estate::open`] finds it.
     pub async fn open(location: &Location, env: &dyn Env) -> Result<Self, PlaceError> {
-        match location {
-            Location::Folder(path) => Self::folder(path),
-            #[cfg(feature = "s3")]
-            Location::Bucket(address) => Ok(crate::s3::place(address, env).await?),
-            #[cfg(not(feature = "s3"))]
-            Location::Bucket(_) => {
-                let _ = env;
-                Err(PlaceError::WithoutS3)
-            }
-        }
+        Ok(Estate::open(location, env).await?.place)
     }
 
     /// The place in this folder.
     pub fn folder(path: &Path) -> Result<Self, PlaceError> {
-        let store = FolderStore::open(path).map_err(|source| PlaceError::Folder { path: path.to_owned(), source })?;
-        let store = Arc::new(store);
-        let stores = Stores { evidence: Arc::clone(&store) as _, state: store };
-        Ok(Self { location: Location::Folder(path.to_owned()), stores })
+        Ok(Estate::folder(path)?.place)
     }
 }
 

@@ -20,12 +20,6 @@ pub async fn clients() -> Result<Clients, NoRegion> {
     Box::pin(Clients::load(Arc::new(SystemClock), Arc::new(OsRandom))).await
 }
 
-/// The place at this address; `STATE_BUCKET` may name another bucket for the state.
-pub async fn place(address: &S3Address, env: &dyn Env) -> Result<Place, PlaceError> {
-    let state: StateBucket = settings::from_env(env, settings::Place::Local)?;
-    Ok(place_of(&clients().await?, address, &state))
-}
-
 /// The place that these clients reach.
 pub fn place_of(clients: &Clients, address: &S3Address, state: &StateBucket) -> Place {
     let store = |bucket: &String| Arc::new(clients.store(bucket, &address.prefix));
@@ -33,7 +27,7 @@ pub fn place_of(clients: &Clients, address: &S3Address, state: &StateBucket) -> 
     Place { location: Location::Bucket(address.clone()), stores }
 }
 
-/// The place at this address, for its operator.
+/// The place at this address, for its operator; `STATE_BUCKET` may name another bucket for the state.
 pub async fn estate(address: &S3Address, env: &dyn Env) -> Result<Estate, PlaceError> {
     let state: StateBucket = settings::from_env(env, settings::Place::Local)?;
     Ok(estate_of(&clients().await?, address, &state))
@@ -44,11 +38,7 @@ pub fn estate_of(clients: &Clients, address: &S3Address, state: &StateBucket) ->
     let bucket_of_state = state.0.as_ref().unwrap_or(&address.bucket);
     let vault = |bucket: &String| Arc::new(BucketVault(clients.store(bucket, &address.prefix)));
     let vaults = Vaults { evidence: vault(&address.bucket), state: vault(bucket_of_state) };
-    let told = match &state.0 {
-        Some(bucket) => bucket.clone(),
-        None => format!("{bucket_of_state} (STATE_BUCKET names another)"),
-    };
-    Estate { place: place_of(clients, address, state), vaults, state: told }
+    Estate { place: place_of(clients, address, state), vaults, state: state.0.clone() }
 }
 
 /// A bucket for its operator.

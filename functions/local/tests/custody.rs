@@ -4,15 +4,19 @@
 mod bucket;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use archive::Archive;
+use archive::custody::Tombstone;
 use aws_fake::{Effect, Fault, Lock, Version, Versioning};
 use bucket::{ADDRESS, Bed, PREFIX, Written, audited, tenant};
 use clap::Parser;
 use copilot_archive::cli::{Cli, Command};
 use copilot_archive::custody::{NotDone, coverage_in, erase_in, hold_in};
+use copilot_archive::location::Estate;
 use copilot_archive::s3::estate_of;
 use copilot_archive::screen::Screen;
-use domain::{Clock, SystemClock};
+use domain::{Clock, OsRandom, SystemClock};
 use jiff::SignedDuration;
 use settings::{S3Address, StateBucket};
 
@@ -35,10 +39,20 @@ fn user() -> String {
     tenant().users().last().unwrap().id.to_string()
 }
 
+/// The estate that an operator is given who says where the state lies, or does not.
+fn estate(bed: &Bed, state: Option<&str>) -> Estate {
+    let address: S3Address = ADDRESS.parse().unwrap();
+    estate_of(&bed.clients, &address, &StateBucket(state.map(str::to_owned)))
+}
+
+async fn archive(bed: &Bed) -> Archive {
+    let stores = estate(bed, Some(STATE)).place.stores;
+    Archive::open_found(stores, Arc::new(SystemClock), Arc::new(OsRandom)).await.unwrap().unwrap()
+}
+
 /// Runs a command on the buckets: its exit code and what it says.
 async fn command(bed: &Bed, words: &[&str]) -> (u8, String) {
-    let address: S3Address = ADDRESS.parse().unwrap();
-    let estate = estate_of(&bed.clients, &address, &StateBucket(Some(STATE.to_owned())));
+    let estate = estate(bed, Some(STATE));
     let written = Written::default();
     let screen = Screen::to(Box::new(written.clone()));
     let words = ["copilot-archive"].iter().chain(words).chain(&["--archive", ADDRESS]).copied();
@@ -180,16 +194,56 @@ async fn who_may_not_delete_is_told_so_and_what_fails_otherwise_is_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_run_is_open_an_erasure_is_not_over() {
+async fn while_a_worker_may_have_the_user_in_hand_an_erasure_is_not_over() {
+    let hour = SignedDuration::from_hours(1);
+    // How old the tombstone is that lies there already, and what of a run is taken away: the report alone, or the run.json too.
+    for (age, taken, over) in [(None, 0, true), (None, 1, false), (None, 2, false), (Some(hour), 2, true)] {
+        let bed = kept().await;
+        let report = objects(&bed).into_keys().rfind(|key| key.ends_with("/report.json")).unwrap();
+        let run = report.rsplit('/').nth(1).unwrap().to_owned();
+        for file in ["report.json", "run.json"].iter().take(taken) {
+            bed.fake.remove_object(ARCHIVE, &report.replace("report.json", file));
+        }
+        if let Some(age) = age {
+            let user_id = user().parse().unwrap();
+            let erased_at = SystemClock.now() - age;
+            let archive = archive(&bed).await;
+            archive.put_tombstone(&Tombstone { user_id, erased_at, reason: None }).await.unwrap();
+        }
+        bed.fake.clear_calls();
+        let (code, said) = erase(&bed, &["--yes"]).await;
+        assert_eq!(code, u8::from(!over), "{said}");
+        assert_eq!(said.ends_with("\nerased\n"), over, "{said}");
+        assert_eq!(said.contains(&format!("open runs  {run}\n")), !over, "{said}");
+        assert_eq!(said.contains("may write of this user; repeat the command after"), !over, "{said}");
+        assert_eq!(said.contains("if dead letters were redriven"), over && age.is_none(), "{said}");
+        assert!(own(&bed).is_empty());
+        // First the tombstone, then what is open, then what there is: nothing slips between.
+        let calls = bed.fake.calls();
+        let first = |action: &str, part: &str| {
+            calls.iter().position(|call| call.action == action && call.resource.contains(part)).unwrap()
+        };
+        let order = [first("PutObject", "erased/"), first("ListObjectsV2", "runs/"), first("ListObjectVersions", "")];
+        assert!(order.is_sorted(), "{calls:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_erased_who_might_leave_a_checkpoint_in_a_bucket_that_was_not_named() {
     let bed = kept().await;
-    let reports = objects(&bed).into_keys().filter(|key| key.ends_with("/report.json"));
-    let report = reports.last().unwrap();
-    let run = report.rsplit('/').nth(1).unwrap().to_owned();
-    bed.fake.remove_object(ARCHIVE, &report);
-    let (code, said) = erase(&bed, &["--yes"]).await;
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains(&format!("open runs  {run}: a worker may still write of this user")), "{said}");
-    assert!(own(&bed).is_empty() && said.contains("not over"), "{said}");
+    let screen = Screen::to(Box::new(std::io::sink()));
+    let before = objects(&bed);
+    for more in [&[][..], &["--yes"]] {
+        let user = user();
+        let words = [&["copilot-archive", "erase", "--user", &user], more].concat();
+        let Some(Command::Erase(args)) = Cli::try_parse_from(words).unwrap().command else {
+            unreachable!("an erasure")
+        };
+        let refused = erase_in(&estate(&bed, None), &args, &screen).await.unwrap_err();
+        assert!(refused.to_string().contains("set STATE_BUCKET"), "{refused}");
+        assert!(matches!(refused, NotDone::StateNotNamed));
+    }
+    assert!(objects(&bed) == before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,6 +65,11 @@ pub fn run_of_run_file(key: &str) -> Option<RunId> {
     key.strip_prefix(RUNS_PREFIX)?.strip_suffix("/run.json")?.parse().ok()
 }
 
+/// The run of a roster's key.
+pub fn run_of_roster(key: &str) -> Option<RunId> {
+    key.strip_prefix(RUNS_PREFIX)?.strip_suffix("/roster.jsonl.zst")?.parse().ok()
+}
+
 /// What the receipts of a run begin with.
 pub fn receipts_prefix(run: &RunId) -> String {
     format!("{RUNS_PREFIX}{run}/receipts/")
@@ -193,6 +198,7 @@ mod tests {
         ] {
             assert_eq!(key, expected);
         }
+        assert_eq!(run_of_roster(&roster(&run)), Some(run.clone()));
         assert_eq!(run_of_run_file(&run_file(&run)), Some(run));
         assert_eq!(run_of_run_file("runs/a/b/run.json"), None);
         assert_eq!(user_of_tombstone(&erased(tenant, user)), Some(user));

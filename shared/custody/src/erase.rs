@@ -1,7 +1,8 @@
 //! Erasing a user: a tombstone first, then every version of the user's content.
 //!
-//! The tombstone is put before anything is deleted, so that at no moment something is missing without saying why, and no run
-//! plans the user again. What a lock keeps is counted with the time it ends; asked again, the rest is deleted. What the runs
+//! The tombstone is put before anything is looked for or deleted, so that at no moment something is missing without saying why,
+//! and nobody reads the user any more who begins later. A worker that began earlier may have the user in hand, and write for as
+//! long as its invocation lasts ([`in_hand_until`]): what it leaves is deleted by asking again after that. What a lock keeps is counted with the time it ends; asked again, the rest is deleted. What the runs
 //! say of the user, ids and numbers in receipts and names in rosters, is fixed by the ledger and stays until it expires.
 
 use std::collections::BTreeMap;
@@ -10,11 +11,16 @@ use archive::custody::Tombstone;
 use archive::{Archive, ArchiveError, layout};
 use domain::{Timestamp, UserId};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::SignedDuration;
 
 use crate::{Lock, Vault, Vaults, Version};
 
 /// Calls in flight: what hides the latency of each behind the others, and is far below what a bucket serves.
 pub(crate) const AT_ONCE: usize = 16;
+
+/// How long a worker may go on that began before a tombstone: the longest invocation, a quarter of an hour, and five minutes for
+/// clocks that differ.
+const IN_HAND: SignedDuration = SignedDuration::from_mins(20);
 
 /// The longest reason: a reference, not a story.
 pub const MAX_REASON: usize = 200;
@@ -33,12 +39,14 @@ pub struct Content {
     pub pages: Vec<Version>,
     /// The checkpoint.
     pub state: Vec<Version>,
+    /// What killed writers left half-done, this user's or anybody's.
+    pub leftovers: u64,
 }
 
 impl Content {
     /// Whether nothing is there.
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.pages.is_empty() && self.state.is_empty()
+        self.segments.is_empty() && self.pages.is_empty() && self.state.is_empty() && self.leftovers == 0
     }
 
     /// What was put once: segments and pages.
@@ -58,6 +66,7 @@ pub async fn content(archive: &Archive, vaults: &Vaults, user: UserId) -> Result
     }
     content.pages = versions(archive, &*vaults.evidence, &layout::quarantine_prefix(tenant, user)).await?;
     content.state = versions(archive, &*vaults.state, &layout::checkpoint(tenant, user)).await?;
+    content.leftovers = archive.certain(|| vaults.evidence.leftovers(false)).await?;
     Ok(content)
 }
 
@@ -109,7 +118,13 @@ pub async fn bury(archive: &Archive, user: UserId, reason: Option<String>) -> Re
     Ok(archive.put_tombstone(&Tombstone { user_id: user, erased_at, reason }).await?.value)
 }
 
-/// Deletes these versions, whatever is in the way of some of them. Put the tombstone first ([`bury`]).
+/// Until when a worker may write of the user that began before the tombstone. Content that is looked for later is all there is,
+/// and all there will be.
+pub fn in_hand_until(tombstone: &Tombstone) -> Timestamp {
+    tombstone.erased_at.checked_add(IN_HAND).unwrap_or(Timestamp::MAX)
+}
+
+/// Deletes these versions, and what killed writers left, whatever is in the way of some of them. Put the tombstone first ([`bury`]).
 pub async fn erase(
     archive: &Archive,
     vaults: &Vaults,
@@ -128,6 +143,7 @@ pub async fn erase(
             Some(lock) => erased.keep(lock),
         }
     }
+    archive.certain(|| vaults.evidence.leftovers(true)).await?;
     Ok(erased)
 }
 
@@ -182,10 +198,13 @@ mod tests {
         for key in keys(USER).iter().chain(&keys(OTHER)) {
             store.put_new(key, "x".into()).await.unwrap();
         }
+        // Of whom this was is not known; a writer was killed over it.
+        let leftover = folder.path().join(".tmp").join("1-0");
+        std::fs::write(&leftover, "x").unwrap();
         let before = store.list("").await.unwrap();
         let found = content(&archive, &vaults, USER).await.unwrap();
-        assert_eq!((found.segments.len(), found.pages.len(), found.state.len()), (6, 1, 1));
-        assert_eq!(store.list("").await.unwrap(), before, "a look changes nothing");
+        assert_eq!((found.segments.len(), found.pages.len(), found.state.len(), found.leftovers), (6, 1, 1, 1));
+        assert!(store.list("").await.unwrap() == before && leftover.exists(), "a look changes nothing");
 
         let tombstone = bury(&archive, USER, Some("case 7".to_owned())).await.unwrap();
         assert_eq!((tombstone.erased_at, tombstone.user_id), (time("2026-11-25T03:00:00Z"), USER));
@@ -194,7 +213,7 @@ mod tests {
         let mut expected: Vec<String> = before.into_iter().filter(|key| !keys(USER).contains(key)).collect();
         expected.push(layout::erased(TENANT, USER));
         expected.sort();
-        assert_eq!(store.list("").await.unwrap(), expected);
+        assert_eq!((store.list("").await.unwrap(), leftover.exists()), (expected, false));
 
         // Repeated, it finds nothing and keeps the tombstone that is there.
         assert!(content(&archive, &vaults, USER).await.unwrap().is_empty());
@@ -205,15 +224,14 @@ mod tests {
     async fn a_run_without_a_report_is_open() {
         let world = World::new();
         let archive = world.archive().await;
-        for (run, report) in [("a", true), ("b", false)] {
+        // Fan-out may have been stopped before the run.json, and is gone on with later.
+        for (run, files) in [("a", 3), ("b", 2), ("c", 1)] {
             let run = run.parse().unwrap();
-            world.evidence.overwrite(&layout::run_file(&run), "x");
-            world.evidence.overwrite(&layout::roster(&run), "x");
-            if report {
-                world.evidence.overwrite(&layout::report(&run), "x");
+            for key in [layout::roster(&run), layout::run_file(&run), layout::report(&run)].iter().take(files) {
+                world.evidence.overwrite(key, "x");
             }
         }
-        assert_eq!(open_runs(&archive).await.unwrap(), ["b".parse().unwrap()]);
+        assert_eq!(open_runs(&archive).await.unwrap(), ["b", "c"].map(|run| run.parse().unwrap()));
         assert!(content(&archive, &world.vaults(), USER).await.unwrap().is_empty());
     }
 

@@ -18,9 +18,11 @@ use domain::RunId;
 
 pub use vault::{Lock, Vault, Vaults, Version};
 
-/// The runs that have begun and have no report: while they go on, a worker may still write of a user what it has in hand.
+/// The runs that have begun and have no report, those among them of which only the roster is there: while they go on, a worker
+/// may still write of a user what it has in hand.
 pub async fn open_runs(archive: &Archive) -> Result<Vec<RunId>, ArchiveError> {
     let keys: BTreeSet<String> = archive.list(layout::RUNS_PREFIX).await?.into_iter().collect();
-    let begun = keys.iter().filter_map(|key| layout::run_of_run_file(key));
-    Ok(begun.filter(|run| !keys.contains(&layout::report(run))).collect())
+    let begun = keys.iter().filter_map(|key| layout::run_of_run_file(key).or_else(|| layout::run_of_roster(key)));
+    let begun: BTreeSet<RunId> = begun.filter(|run| !keys.contains(&layout::report(run))).collect();
+    Ok(begun.into_iter().collect())
 }

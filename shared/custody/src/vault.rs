@@ -48,6 +48,13 @@ pub trait Vault: Send + Sync + fmt::Debug {
     /// as which S3 answers it. A governance retention is set aside only if that is asked for.
     async fn delete(&self, version: &Version, bypass_governance: bool) -> Result<(), StoreError>;
 
+    /// How many half-done files killed writers have left beside the objects, whosever content they hold; removes them if that is
+    /// asked for. A bucket has none: an object is there when its put is done.
+    async fn leftovers(&self, remove: bool) -> Result<u64, StoreError> {
+        let _ = remove;
+        Ok(0)
+    }
+
     /// Whether it can hold what a hold is put on.
     async fn holds(&self) -> Result<bool, StoreError> {
         Ok(false)
@@ -86,6 +93,10 @@ impl Vault for FolderStore {
 
     async fn delete(&self, version: &Version, _: bool) -> Result<(), StoreError> {
         self.remove(&version.key).await
+    }
+
+    async fn leftovers(&self, remove: bool) -> Result<u64, StoreError> {
+        Self::leftovers(self, remove).await
     }
 
     async fn lock(&self, _: &Version) -> Result<Lock, StoreError> {

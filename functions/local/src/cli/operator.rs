@@ -38,7 +38,8 @@ pub struct CoverageArgs {
 /// The options of `erase`.
 #[derive(Debug, Clone, Args)]
 pub struct EraseArgs {
-    /// The folder of the archive, or s3://BUCKET/PREFIX; STATE_BUCKET names the bucket of the state if it has its own.
+    /// The folder of the archive, or s3://BUCKET/PREFIX; STATE_BUCKET has to name the bucket of the state then, which may be
+    /// the same.
     #[arg(long, value_name = "DIR", default_value = "./archive")]
     pub archive: Location,
 
