@@ -1,15 +1,18 @@
-//! Where queue and archive are.
+//! Where queue, archive and metrics are.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::Url;
 
-use crate::variables::{ARCHIVE_BUCKET, ARCHIVE_PREFIX, STATE_BUCKET, WORK_QUEUE_URL};
+use crate::variables::{ARCHIVE_BUCKET, ARCHIVE_PREFIX, METRIC_NAMESPACE, STATE_BUCKET, WORK_QUEUE_URL};
 use crate::{Part, Reader};
 
 /// S3 keys hold 1,024 bytes; ours need less than half of that.
 const MAX_PREFIX_BYTES: usize = 512;
+
+/// What CloudWatch takes.
+const MAX_NAMESPACE_BYTES: usize = 255;
 
 /// The queue and the buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +86,18 @@ impl Part for StateBucket {
     }
 }
 
+/// Where CloudWatch keeps the functions' own metrics; `None` for nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricNamespace(pub Option<String>);
+
+impl Part for MetricNamespace {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.optional(&METRIC_NAMESPACE, NAMESPACE, namespace).map(Self)
+    }
+}
+
 const BUCKET: &str = "the name of a bucket: 3 to 63 of the characters a-z, 0-9, . and -";
+const NAMESPACE: &str = "at most 255 of the characters A-Z, a-z, 0-9, /, _, -, . and #, and not begin with AWS/";
 const PREFIX: &str = "at most 512 of the characters A-Z, a-z, 0-9, /, _, -, . and =";
 
 fn bucket(text: &str) -> Option<String> {
@@ -95,6 +109,13 @@ fn queue_url(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     // Plain http is for queues on the machine or in its network; messages hold ids only.
     (matches!(url.scheme(), "https" | "http") && url.has_host() && url.path().len() > 1).then(|| text.to_owned())
+}
+
+fn namespace(text: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.#".contains(&byte);
+    // CloudWatch drops what is put beside its own, and says so to nobody.
+    let own = !text.starts_with("AWS/");
+    (own && text.len() <= MAX_NAMESPACE_BYTES && text.bytes().all(allowed)).then(|| text.to_owned())
 }
 
 fn prefix(text: &str) -> Option<String> {

@@ -20,7 +20,7 @@ mod variables;
 
 use std::fmt;
 
-pub use aws::{AwsSettings, S3Address, S3AddressError, StateBucket};
+pub use aws::{AwsSettings, MetricNamespace, S3Address, S3AddressError, StateBucket};
 pub use graph::{ApiVersion, Cloud, Credential, GraphSettings, Pace, Secret};
 pub use reader::Reader;
 pub use rules::Rules;
@@ -299,15 +299,25 @@ mod tests {
             ("EXCLUDE_GROUPS", &["sales,marketing"]),
             ("LEAVER_DAYS", &["-1", "366", "a month"]),
             ("RETENTION_DAYS", &["-1", "1", "16", "36501", "a year"]),
+            ("METRIC_NAMESPACE", &["AWS/Lambda", "Copilot Archive", &long]),
         ] {
             for value in values {
-                let error = from_env::<Everything>(&least().with(name, *value), Place::Lambda).unwrap_err();
+                let env = least().with(name, *value);
+                let error = from_env::<(Everything, MetricNamespace)>(&env, Place::Lambda).unwrap_err();
                 let [fault] = error.faults.as_slice() else { panic!("{name}={value}: {error}") };
                 assert_eq!(fault.variable, name, "{value}");
                 // A value of few letters is in any text.
                 assert!(value.len() < 5 || !error.to_string().contains(value), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn metrics_go_where_somebody_says_and_otherwise_nowhere() {
+        let namespace = |env: &MapEnv| from_env::<MetricNamespace>(env, Place::Lambda).unwrap().0;
+        assert_eq!(namespace(&least()), None);
+        let named = "CopilotArchive/the-stack";
+        assert_eq!(namespace(&least().with("METRIC_NAMESPACE", named)).as_deref(), Some(named));
     }
 
     #[test]
@@ -361,8 +371,9 @@ mod tests {
             ("ARCHIVE_BUCKET", "B"),
             ("OVERLAP_HOURS", "0"),
             ("QUIET_SECONDS", "-1"),
+            ("METRIC_NAMESPACE", "AWS/"),
         ]);
-        let named = faulty::<Everything>(&env, Place::Lambda);
+        let named = faulty::<(Everything, MetricNamespace)>(&env, Place::Lambda);
         assert_eq!(
             named,
             [
@@ -374,10 +385,11 @@ mod tests {
                 "ARCHIVE_BUCKET",
                 "OVERLAP_HOURS",
                 "QUIET_SECONDS",
+                "METRIC_NAMESPACE",
             ]
         );
         assert_eq!(faulty::<(TenantId, AwsSettings)>(&env, Place::Lambda), [named[0], named[4], named[5]]);
-        assert_eq!(faulty::<Rules>(&env, Place::Lambda), named[6..]);
+        assert_eq!(faulty::<Rules>(&env, Place::Lambda), named[6..8]);
     }
 
     #[test]
@@ -423,7 +435,10 @@ mod tests {
         for name in names {
             // The secret and the path of the local program may be any text.
             if !matches!(name, "GRAPH_CLIENT_SECRET" | "GRAPH_CERTIFICATE_FILE") {
-                assert_eq!(faulty::<Everything>(&least().with(name, "\u{7f}"), Place::Lambda), [name]);
+                assert_eq!(
+                    faulty::<(Everything, MetricNamespace)>(&least().with(name, "\u{7f}"), Place::Lambda),
+                    [name]
+                );
             }
         }
     }

@@ -59,4 +59,6 @@ variables! {
     LEAVER_DAYS = "30": "how long a user is still read after the last run that found the licence; 0 for not at all";
     RETENTION_DAYS = "0": "after how many days the bucket lets expire what was archived: no window begins before; at \
         least 14 more than the days of OVERLAP_HOURS, 0 for never";
+    METRIC_NAMESPACE = "": "the CloudWatch namespace of the functions' own metrics, empty for none; not used by the local \
+        program";
 }
