@@ -6,7 +6,7 @@ from evaluate import ROOT
 from runner import check, expect, same
 
 # What stands on every line, from the subscriber and from Lambda's own invocation.
-COMMON = {"timestamp", "level", "message", "target", "span", "spans"}
+COMMON = {"timestamp", "level", "message", "target", "span", "spans", "_aws"}
 # The local program logs to a screen, and its handlers are the functions'.
 SOURCES = ("shared/*/src/**/*.rs", "functions/fan-out/src/**/*.rs", "functions/worker/src/**/*.rs", "functions/reconcile/src/**/*.rs")
 
@@ -43,7 +43,8 @@ def said(source):
             if argument.startswith('"'):
                 message = re.sub(r"\\\n\s*", "", argument.strip('"'))
             elif not argument.startswith("target:"):
-                fields.add(re.match(r"[%?]?\s*(\w+)", argument).group(1))
+                # A metric is a field of its name.
+                fields.add(re.match(r"(?:\{ Metric::|[%?]?\s*)(\w+)", argument).group(1))
         yield message, fields
 
 
@@ -54,6 +55,12 @@ def in_code():
             for message, fields in said(path.read_text()):
                 found.setdefault(message, set()).update(fields)
     return found
+
+
+def metrics():
+    """The functions' own metrics, in the source's order."""
+    (variants,) = re.findall(r"pub enum Metric \{(.*?)\n\}", (ROOT / "shared/domain/src/metric.rs").read_text(), re.S)
+    return re.findall(r"^    (\w+),$", variants, re.M)
 
 
 def in_document():
@@ -74,3 +81,19 @@ def the_log_is_documented(_):
     expect(set(code) == set(document), "not in the document:", set(code) - set(document), "not in the source:", set(document) - set(code))
     for message, fields in code.items():
         same(document[message], fields, message)
+
+
+@check
+def the_metrics_are_documented(_):
+    """Each metric is said by a line of the functions, and docs/LOGGING.md says of which."""
+    of_lines = {}
+    for message, fields in in_code().items():
+        for metric in fields & set(metrics()):
+            of_lines.setdefault(metric, set()).add(message)
+    document = {}
+    for row in (ROOT / "docs/LOGGING.md").read_text().splitlines():
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        if row.startswith("| `") and len(cells) == 3 and cells[0].strip("`") in metrics():
+            document[cells[0].strip("`")] = set(re.findall(r"`([^`]+)`", cells[1]))
+    same(set(of_lines), set(metrics()), "the metrics that are said")
+    same(document, of_lines)

@@ -238,6 +238,11 @@ def alarm_on_nothing(t):
 
 
 @mutation("alarms")
+def metrics_that_nobody_watches(t):
+    t["template.yaml"]["Globals"]["Function"]["Environment"]["Variables"]["METRIC_NAMESPACE"] = "CopilotArchive"
+
+
+@mutation("alarms")
 def alarm_without_chapter(t):
     resources = t["infra/alarms.yaml"]["Resources"]
     resources["Another"] = copy.deepcopy(resources["DeadLetters"])

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 
+import emf
 import logbook
 from access import A, S, SECRET, WORK, granted
 from combinations import COMBINATIONS
@@ -14,7 +15,7 @@ from mutations import broken, resource, statement
 from runner import expect, listed, same
 
 ROLES = {"fan-out": "FanOutRole", "worker": "WorkerRole", "reconcile": "ReconcileRole"}
-LOGS = {"fan-out": "FanOutLogs", "worker": "WorkerLogs", "reconcile": "ReconcileLogs"}
+FUNCTIONS = {"fan-out": "FanOut", "worker": "Worker", "reconcile": "Reconcile"}
 # What a role is asked for by Lambda, or by S3 in its name, and not by the function's own calls.
 NOT_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "events:PutEvents", "kms:Decrypt", "kms:GenerateDataKey"}
 BY_EVENT_SOURCE = {("WorkerRole", "sqs:ReceiveMessage"), ("WorkerRole", "sqs:GetQueueAttributes")}
@@ -74,22 +75,6 @@ def rights(record, templates):
 # ---------------------------------------------------------------- alarms
 
 
-def matches(pattern, line):
-    """Whether a line matches a metric filter's pattern, of the form that ours have: comparisons joined by `&&`."""
-    body = re.fullmatch(r"\{(.*)\}", pattern.strip()).group(1)
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return False
-    def one(part):
-        said = re.fullmatch(r'\$\.(\w+) (?:= "([^"]*)"|IS (TRUE|FALSE))', part.strip())
-        if said is None:
-            raise ValueError(f"a pattern of a form that is not known: {part}")
-        name, text, truth = said.groups()
-        return event.get(name) == text if truth is None else event.get(name) is (truth == "TRUE")
-    return all(one(part) for part in body.split("&&"))
-
-
 def failures(scenario):
     """Invocations that failed: asynchronous ones end as messages, since each attempt fails alike."""
     return sum(said.startswith("Reported") for name in ("fan-out", "reconcile") for said in scenario["answers"][name])
@@ -101,46 +86,79 @@ def waiting(scenario):
     return sum(run.get("waiting", 0) for run in answers[-1].get("runs", [])) if answers else 0
 
 
+def counted(scenario, stack):
+    """The values of each metric that CloudWatch makes of a scenario's lines, by namespace, name and dimensions."""
+    found = {}
+    for line in scenario["lines"]:
+        variables = stack.resources[FUNCTIONS[line["function"]]]["Properties"]["Environment"]["Variables"]
+        for metric, values in emf.metrics(line["text"]):
+            same(metric[0], variables["METRIC_NAMESPACE"], "the namespace")
+            found.setdefault(metric, []).extend(values)
+    return found
+
+
+STATISTICS = {"Sum": sum, "Maximum": max}
+
+
 def measured(scenario, stack):
-    """The value of each alarm's metric, as CloudWatch would have it after this scenario."""
-    own = {}
-    for metric in stack.of_type("AWS::Logs::MetricFilter").values():
-        properties = metric["Properties"]
-        (made,) = properties["MetricTransformations"]
-        lines = [line["text"] for line in scenario["lines"] if LOGS[line["function"]] == properties["LogGroupName"]]
-        count = sum(matches(properties["FilterPattern"], line) for line in lines)
-        own[made["MetricName"]] = own.get(made["MetricName"], 0) + count * int(made["MetricValue"])
+    """Each alarm, and the value of its metric as CloudWatch would have it after this scenario; `None` if it has none."""
     # A message that nobody receives grows old until SQS drops it.
     retention = stack.resources["WorkQueue"]["Properties"]["MessageRetentionPeriod"]
-    native = {
-        ("ApproximateNumberOfMessagesVisible", "DeadLetterQueue"): scenario["dead_letters"],
-        ("ApproximateNumberOfMessagesVisible", "FailedInvocations"): failures(scenario),
-        ("ApproximateAgeOfOldestMessage", "WorkQueue"): retention if waiting(scenario) else 0,
-    }
-    values = {}
+    values = {
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", (("QueueName", "DeadLetterQueue"),)): [scenario["dead_letters"]],
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", (("QueueName", "FailedInvocations"),)): [failures(scenario)],
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage", (("QueueName", "WorkQueue"),)): [retention if waiting(scenario) else 0],
+    } | counted(scenario, stack)
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         alarm = alarm["Properties"]
-        dimension = [entry["Value"] for entry in alarm.get("Dimensions", [])]
-        values[name] = (alarm, native.get((alarm["MetricName"], *dimension)) if dimension else own.get(alarm["MetricName"]))
-    return values
+        dimensions = tuple((entry["Name"], entry["Value"]) for entry in alarm.get("Dimensions", []))
+        found = values.get((alarm["Namespace"], alarm["MetricName"], dimensions))
+        yield name, alarm, found and STATISTICS[alarm["Statistic"]](found)
 
 
 COMPARISONS = {"GreaterThanThreshold": lambda value, threshold: value > threshold, "LessThanThreshold": lambda value, threshold: value < threshold}
 
 
+def rings(alarm, value):
+    if value is None:
+        return alarm["TreatMissingData"] == "breaching"
+    return COMPARISONS[alarm["ComparisonOperator"]](value, alarm["Threshold"])
+
+
 def alarms(record, templates):
-    """A run with a fault crosses the threshold of the alarm for it and of no other; a good one crosses none."""
+    """A run with a fault emits the metric that crosses the threshold of the alarm for it and of no other; a good one none."""
     stack = templates.stack(ScheduleState="ENABLED")
     every = set(stack.of_type("AWS::CloudWatch::Alarm"))
     same(set().union(*ALARMS.values()) | NOT_HERE, every, "alarms that no scenario raises")
     same({scenario["name"] for scenario in record["scenarios"]}, set(ALARMS))
     for scenario in record["scenarios"]:
-        found = set()
-        for name, (alarm, value) in measured(scenario, stack).items():
-            expect(value is not None or name in NOT_HERE, name, "has no metric")
-            if value is not None and COMPARISONS[alarm["ComparisonOperator"]](value, alarm["Threshold"]):
-                found.add(name)
+        found = {name for name, alarm, value in measured(scenario, stack) if rings(alarm, value)}
         same(found, ALARMS[scenario["name"]], scenario["name"])
+
+
+def closed_runs(scenario):
+    """What reconcile answered of each run that was closed."""
+    answers = [json.loads(said) for said in scenario["answers"]["reconcile"] if said.startswith("{")]
+    return {run["run_id"]: run for answer in answers for run in answer.get("runs", [answer]) if "ledger" in run}.values()
+
+
+def values_of_closed_runs(record, templates):
+    """What the dashboard shows of closed runs is what their reports say, and of an archive that lacks nothing what the tenant held."""
+    stack = templates.stack()
+    for scenario in record["scenarios"]:
+        found = {name: sum(values) for (_, name, _), values in counted(scenario, stack).items() if name != "CredentialRefused"}
+        closed = closed_runs(scenario)
+        each = {
+            "DailyRunsClosed": [1 for run in closed if run["kind"] == "daily"],
+            "RunsIncomplete": [1 for run in closed if not run["complete"]],
+            "UsersFailed": [run["users"]["failed"] for run in closed],
+            "UsersMissing": [run["users"]["missing"] for run in closed],
+            "InteractionsArchived": [run["interactions"]["new"] + run["interactions"]["recovered"] for run in closed],
+        }
+        # Of what did not happen and of runs that are open there is no value.
+        same(found, {name: sum(values) for name, values in each.items() if values}, scenario["name"])
+        if closed and "RunsIncomplete" not in found:
+            same(found["InteractionsArchived"], scenario["items"], scenario["name"])
 
 
 def alarms_in_time(_, templates):
@@ -205,7 +223,7 @@ def log_lines(record, _):
         expect(not more, line["message"], "has more fields:", more)
 
 
-CHECKS = [rights, alarms, alarms_in_time, closed_run_event, log_lines]
+CHECKS = [rights, alarms, values_of_closed_runs, alarms_in_time, closed_run_event, log_lines]
 
 
 # ---------------------------------------------------------------- checks of the checks
@@ -223,12 +241,28 @@ def a_queue_for_the_wrong_one(t):
     statement(t, "ReconcileRole", "SendMissingUsers")["Resource"] = {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
 
 
-def a_pattern_that_never_matches(t):
-    resource(t, "WorkerRefusedMetric")["Properties"]["FilterPattern"] = '{ $.message = "user failed" && $.class = "unauthorised" }'
+def an_alarm_on_nothing(t):
+    resource(t, "CredentialRefused")["Properties"]["MetricName"] = "CredentialsRefused"
 
 
-def a_pattern_that_always_matches(t):
-    resource(t, "RunIncompleteMetric")["Properties"]["FilterPattern"] = '{ $.message = "run closed" }'
+def an_alarm_on_every_run(t):
+    resource(t, "RunIncomplete")["Properties"]["MetricName"] = "DailyRunsClosed"
+
+
+def an_alarm_on_a_dimension(t):
+    resource(t, "RunIncomplete")["Properties"]["Dimensions"] = [{"Name": "FunctionName", "Value": "Reconcile"}]
+
+
+def another_namespace_for_alarms(t):
+    resource(t, "Alarms")["Properties"]["Parameters"]["MetricNamespace"] = "CopilotArchive"
+
+
+def another_namespace_for_functions(t):
+    t["template.yaml"]["Globals"]["Function"]["Environment"]["Variables"]["METRIC_NAMESPACE"] = "CopilotArchive"
+
+
+def silence_is_well(t):
+    resource(t, "NoDailyRun")["Properties"]["TreatMissingData"] = "notBreaching"
 
 
 def a_threshold_never_reached(t):
@@ -240,9 +274,41 @@ def a_warning_too_late(t):
 
 
 MUTATIONS = [
-    (rights, a_right_too_few), (rights, a_right_too_many), (rights, a_queue_for_the_wrong_one), (alarms, a_pattern_that_never_matches),
-    (alarms, a_pattern_that_always_matches), (alarms, a_threshold_never_reached), (alarms_in_time, a_warning_too_late),
+    (rights, a_right_too_few), (rights, a_right_too_many), (rights, a_queue_for_the_wrong_one), (alarms, an_alarm_on_nothing),
+    (alarms, an_alarm_on_every_run), (alarms, an_alarm_on_a_dimension), (alarms, another_namespace_for_alarms),
+    (alarms, another_namespace_for_functions), (alarms, silence_is_well), (alarms, a_threshold_never_reached), (alarms_in_time, a_warning_too_late),
 ]
+
+# What is done to a line that CloudWatch counts, after which it would not: its metadata, its only directive, and itself.
+BROKEN_LINES = {
+    "a time in seconds": lambda about, directive, line: about.update(Timestamp=about["Timestamp"] // 1000),
+    "a time as text": lambda about, directive, line: about.update(Timestamp=str(about["Timestamp"])),
+    "no directive": lambda about, directive, line: about.update(CloudWatchMetrics=[]),
+    "a member too many": lambda about, directive, line: about.update(LogGroup="a"),
+    "no namespace": lambda about, directive, line: directive.update(Namespace=""),
+    "a namespace of AWS": lambda about, directive, line: directive.update(Namespace="AWS/Lambda"),
+    "no set of dimensions": lambda about, directive, line: directive.update(Dimensions=[]),
+    "a set that is none": lambda about, directive, line: directive.update(Dimensions=["run_id"]),
+    "a dimension without a value": lambda about, directive, line: directive.update(Dimensions=[["nobody"]]),
+    "too many metrics": lambda about, directive, line: directive.update(Metrics=directive["Metrics"] * 101),
+    "a unit that there is not": lambda about, directive, line: directive["Metrics"][0].update(Unit="Users"),
+    "a metric without a value": lambda about, directive, line: line.pop(directive["Metrics"][0]["Name"]),
+    "a value as text": lambda about, directive, line: line.update({directive["Metrics"][0]["Name"]: "1"}),
+    "a value that is true": lambda about, directive, line: line.update({directive["Metrics"][0]["Name"]: True}),
+    "a value that is null": lambda about, directive, line: line.update({directive["Metrics"][0]["Name"]: None}),
+    "too long a line": lambda about, directive, line: line.update(error="x" * emf.LARGEST_LINE),
+}
+
+
+def refused(text, breaking):
+    """Whether the reader of the format refuses a line once this is done to it."""
+    line = json.loads(text)
+    breaking(line["_aws"], line["_aws"]["CloudWatchMetrics"][0], line)
+    try:
+        emf.metrics(json.dumps(line))
+    except AssertionError:
+        return True
+    return False
 
 
 def problem(check, record, templates):
@@ -261,6 +327,10 @@ def main():
     for check, mutation in MUTATIONS:
         noticed = problem(check, record, Templates(broken(written, mutation)))
         results.append((f"broken on purpose: {mutation.__name__.replace('_', ' ')}", None if noticed else f"{check.__name__} does not notice"))
+    (text, *_) = [line["text"] for scenario in record["scenarios"] for line in scenario["lines"] if emf.metrics(line["text"])]
+    expect(not refused(text, lambda *_: None), "a line that nobody broke is refused")
+    for what, breaking in BROKEN_LINES.items():
+        results.append((f"broken on purpose: {what}", None if refused(text, breaking) else "the reader of the format does not notice"))
     for what, found in results:
         print(f"FAILED  {what}\n        {found}" if found else f"ok      {what}")
     return 1 if any(found for _, found in results) else 0

@@ -6,7 +6,7 @@ import tomllib
 
 from access import granted
 from evaluate import ACCOUNT, REQUIRED, ROOT
-from logbook import in_code
+from logbook import in_code, metrics
 from runner import check, expect, listed, same
 
 FUNCTIONS = {"FanOut": "fan-out", "Worker": "worker", "Reconcile": "reconcile"}
@@ -198,14 +198,10 @@ def alarms(templates):
         "RunIncomplete": ("RunsIncomplete",),
         "NoDailyRun": ("DailyRunsClosed",),
     })
-    made = {}
-    for metric in stack.of_type("AWS::Logs::MetricFilter").values():
-        (made_of,) = metric["Properties"]["MetricTransformations"]
-        same((made_of["MetricNamespace"], made_of["MetricValue"]), ("CopilotArchive/the-stack", "1"))
-        made.setdefault(made_of["MetricName"], set()).add(metric["Properties"]["LogGroupName"])
-    same(made, {"RunsIncomplete": {"ReconcileLogs"}, "DailyRunsClosed": {"ReconcileLogs"}, "CredentialRefused": {"FanOutLogs", "WorkerLogs"}})
+    namespace = {environment(stack, function)["METRIC_NAMESPACE"] for function in FUNCTIONS}
+    same(namespace, {"CopilotArchive/the-stack"}, "the functions' metrics")
     for alarm in found.values():
-        expect(alarm["Namespace"] == "CopilotArchive/the-stack" if alarm["MetricName"] in made else alarm["Namespace"].startswith("AWS/"), alarm)
+        expect({alarm["Namespace"]} == namespace if alarm["MetricName"] in metrics() else alarm["Namespace"].startswith("AWS/"), alarm)
     same(found["NoDailyRun"]["TreatMissingData"], "breaching", "no run at all must alarm")
     expect("NoDailyRun" not in templates.stack().of_type("AWS::CloudWatch::Alarm"), "alarms before it is scheduled")
 
@@ -217,10 +213,10 @@ def dashboard(templates):
     stack = templates.stack(Dashboard="true")
     (board,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
     body = json.loads(board["Properties"]["DashboardBody"])
-    made = {made["MetricName"] for metric in stack.of_type("AWS::Logs::MetricFilter").values() for made in metric["Properties"]["MetricTransformations"]}
     answer, proof, queues = (widget["properties"] for widget in body["widgets"])
-    same([metric[0] for metric in answer["metrics"]], ["CopilotArchive/the-stack"] * 2)
-    same({metric[1] for metric in answer["metrics"]}, {"DailyRunsClosed", "RunsIncomplete"} & made)
+    same({metric[0] for metric in answer["metrics"]}, {environment(stack, "Reconcile")["METRIC_NAMESPACE"]})
+    # All of closed runs; that a credential is refused is what an alarm says.
+    same([metric[1] for metric in answer["metrics"]], [metric for metric in metrics() if metric != "CredentialRefused"])
     same(answer["period"], 24 * 3600)
     source, *steps = (step.strip() for step in proof["query"].split("|"))
     same((source, steps[0]), ("SOURCE 'ReconcileLogs'", "filter message = 'run closed'"))

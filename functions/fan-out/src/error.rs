@@ -62,13 +62,18 @@ impl FanOutError {
             Self::RunReused => "RunReused",
             Self::NoGrantingSku { .. } => "NoGrantingSku",
             Self::NobodyEnumerated => "NobodyEnumerated",
-            // Of all that Graph may answer the one that an alarm tells apart: it needs a person, and soon.
-            Self::Graph(error) if matches!(error.failure(), Some(Failure::Unauthorised)) => "Unauthorised",
+            Self::Graph(_) if self.is_credential_refused() => "Unauthorised",
             Self::Graph(_) => "Graph",
             Self::Open(_) | Self::Archive(_) | Self::RosterGone => "Archive",
             Self::Queue(_) => "Queue",
             Self::DeadlinePassed => "DeadlinePassed",
         }
+    }
+
+    /// Whether Entra or Graph did not accept the application: of all that Graph may answer the one that an alarm tells apart,
+    /// since it needs a person, and soon.
+    pub const fn is_credential_refused(&self) -> bool {
+        matches!(self, Self::Graph(error) if matches!(error.failure(), Some(Failure::Unauthorised)))
     }
 }
 
@@ -97,10 +102,12 @@ mod tests {
     fn a_refused_application_has_a_type_of_its_own() {
         let token = GraphError::Token { code: Some(7_000_222), advice: "create a new one" };
         for refused in [token, GraphError::MissingRole { role: "User.Read.All" }] {
-            assert_eq!(FanOutError::Graph(refused).error_type(), "Unauthorised");
+            let refused = FanOutError::Graph(refused);
+            assert_eq!((refused.error_type(), refused.is_credential_refused()), ("Unauthorised", true));
         }
         for other in [GraphError::NoAnswer, GraphError::DeadlinePassed] {
-            assert_eq!(FanOutError::Graph(other).error_type(), "Graph");
+            let other = FanOutError::Graph(other);
+            assert_eq!((other.error_type(), other.is_credential_refused()), ("Graph", false));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Fan-out on Lambda: wiring.
 
-use fan_out::{Deps, Invocation};
+use fan_out::{Deps, FanOutError, Invocation};
 use lambda::{Failure, Parts, SetUpError, serve, start_logs};
 use settings::{AwsSettings, GraphSettings, Rules};
 
@@ -13,7 +13,10 @@ async fn main() -> Result<(), lambda::Error> {
         let deps = deps.as_ref().map_err(Failure::from)?;
         let lambda::Invocation { payload, request_id, deadline } = invocation;
         let answer = fan_out::handle(payload.get().as_bytes(), Invocation { request_id: &request_id, deadline }, deps);
-        Box::pin(answer).await.map_err(|error| Failure::new(error.error_type(), &error))
+        let failure = |error: FanOutError| {
+            Failure::new(error.error_type(), &error).credential_refused(error.is_credential_refused())
+        };
+        Box::pin(answer).await.map_err(failure)
     })
     .await
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use archive::records::{FileRef, Report, RunFile, UserLine};
 use archive::{Archive, ArchiveError, LedgerHead, layout};
-use domain::AttemptId;
+use domain::{AttemptId, Kind, Metric};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -118,7 +118,7 @@ async fn lost(archive: &Archive, users: &[UserLine], receipts: &[Receipt]) -> Re
     Ok(Lost { attempts: u64::try_from(attempts.len()).unwrap_or(u64::MAX), sound })
 }
 
-/// The closing line. It makes the ledger's head known outside the archive.
+/// The closing line. It makes the ledger's head known outside the archive, and is what alarms and dashboard count.
 fn log(report: &Report, ledger: &LedgerHead) {
     macro_rules! closed {
         ($level:ident) => {
@@ -141,6 +141,11 @@ fn log(report: &Report, ledger: &LedgerHead) {
                 already_held = report.interactions.already_held,
                 recovered = report.interactions.recovered,
                 attempts_lost = report.attempts_lost,
+                { Metric::DailyRunsClosed.name() } = Metric::once(report.kind == Kind::Daily),
+                { Metric::RunsIncomplete.name() } = Metric::once(!report.complete),
+                { Metric::UsersFailed.name() } = report.users.failed,
+                { Metric::UsersMissing.name() } = report.users.missing,
+                { Metric::InteractionsArchived.name() } = report.interactions.new + report.interactions.recovered,
                 "run closed"
             )
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use archive::records::{ReceiptLine, RunFile};
 use archive::{Archive, ArchiveError};
-use domain::{AttemptId, Chain, Class, Deadline, Failure, Message, RunId, UserId};
+use domain::{AttemptId, Chain, Class, Deadline, Failure, Message, Metric, RunId, UserId};
 use futures_util::StreamExt;
 use futures_util::stream;
 use queue::{Delivery, MAX_DELAY, Outgoing};
@@ -209,7 +209,13 @@ impl Invocation<'_> {
                 }
             };
             if let Some(class) = class.filter(|class| class.is_failed()) {
-                tracing::warn!(run_id = %line.run_id, user_id = %line.user_id, %class, "user failed");
+                tracing::warn!(
+                    run_id = %line.run_id,
+                    user_id = %line.user_id,
+                    %class,
+                    { Metric::CredentialRefused.name() } = Metric::once(class == Class::Failed(Failure::Unauthorised)),
+                    "user failed"
+                );
             }
             line.class = class;
             lines.push(line);

@@ -1,4 +1,4 @@
-//! The words all parts share: identities, time, windows, classes and the message.
+//! The words all parts share: identities, time, windows, classes, metrics and the message.
 //!
 //! Nothing here talks to anything. Clock, randomness and environment are traits, so that a test decides what time it is
 //! and a seed decides what is random.
@@ -8,6 +8,7 @@ mod class;
 mod env;
 mod ids;
 mod message;
+mod metric;
 mod random;
 mod reason;
 mod time;
@@ -18,6 +19,7 @@ pub use class::{Class, Failure, ParseClassError, Unavailability};
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use ids::{ArchiveId, AttemptId, GroupId, IdError, Kind, RunId, TenantId, UserId};
 pub use message::{Message, MessageError};
+pub use metric::Metric;
 pub use random::{OsRandom, Random, SeededRandom};
 pub use reason::{OtherReason, ParseReasonError};
 pub use time::{Clock, Deadline, ScaledClock, SystemClock};

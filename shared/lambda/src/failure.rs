@@ -11,22 +11,33 @@ use lambda_runtime::Diagnostic;
 pub struct Failure {
     error_type: &'static str,
     message: String,
+    credential_refused: bool,
 }
 
 impl Failure {
     /// A failure of this type, for this error and what caused it.
     pub fn new(error_type: &'static str, error: &dyn Error) -> Self {
-        Self { error_type, message: Chain(error).to_string() }
+        Self { error_type, message: Chain(error).to_string(), credential_refused: false }
     }
 
     /// A failure without an error behind it.
     pub fn plain(error_type: &'static str, message: impl Into<String>) -> Self {
-        Self { error_type, message: message.into() }
+        Self { error_type, message: message.into(), credential_refused: false }
+    }
+
+    /// The same, and whether it was that Entra or Graph did not accept the application.
+    pub fn credential_refused(self, refused: bool) -> Self {
+        Self { credential_refused: refused, ..self }
     }
 
     /// The type.
     pub fn error_type(&self) -> &'static str {
         self.error_type
+    }
+
+    /// Whether Entra or Graph did not accept the application.
+    pub(crate) fn is_credential_refused(&self) -> bool {
+        self.credential_refused
     }
 }
 

@@ -7,7 +7,7 @@ use aws::{Clients, NoRegion};
 use domain::{Clock, OsRandom, ProcessEnv, Random, SystemClock};
 use graph::{ClientAuth, ConfigError, Federated, GraphClient, HttpTransport, HttpTransportError, OriginError};
 use queue::Queue;
-use settings::{AwsSettings, Credential, GraphSettings, InvalidConfiguration, Part, Place, Secret};
+use settings::{AwsSettings, Credential, GraphSettings, InvalidConfiguration, MetricNamespace, Part, Place, Secret};
 
 use crate::Failure;
 
@@ -53,7 +53,8 @@ pub struct Parts {
 impl Parts {
     /// The settings that a function needs, every fault at once, and the parts all functions share.
     pub async fn load<P: Part>() -> Result<(P, Self), SetUpError> {
-        let settings = settings::from_env(&ProcessEnv, Place::Lambda)?;
+        // Where metrics go is known to the logs already; here a fault in it is listed among the others.
+        let (settings, _) = settings::from_env::<(P, MetricNamespace)>(&ProcessEnv, Place::Lambda)?;
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(OsRandom));
         let clients = Clients::load(Arc::clone(&clock), Arc::clone(&random)).await?;
         Ok((settings, Self { clock, random, clients }))

@@ -2,19 +2,22 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::{Clock, Deadline, Env, ProcessEnv, SystemClock};
+use domain::{Clock, Deadline, Env, Metric, ProcessEnv, SystemClock};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use settings::{MetricNamespace, Place};
 use tracing::Instrument;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::metrics::Lines;
 use crate::{Failure, SetUpError};
 
 /// Where the last panic happened. Its message is not kept: it may quote what was being worked on.
@@ -31,10 +34,14 @@ pub struct Invocation {
     pub deadline: Deadline,
 }
 
-/// Starts the process's logs: JSON lines, and only of our own crates.
+/// Starts the process's logs: JSON lines, of which CloudWatch makes our metrics, and only of our own crates.
 pub fn start_logs() {
     let level = wiring::logs::level(ProcessEnv.var("AWS_LAMBDA_LOG_LEVEL").as_deref(), LevelFilter::INFO);
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_ansi(false);
+    // A fault in it is told with all others, by which the function cannot work.
+    let namespace =
+        settings::from_env::<MetricNamespace>(&ProcessEnv, Place::Lambda).ok().and_then(|namespace| namespace.0);
+    let lines = Lines::new(namespace, Arc::new(SystemClock));
+    let lines = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(lines).with_ansi(false);
     // A second start changes nothing.
     let _ = tracing_subscriber::registry().with(wiring::logs::filter(level)).with(lines).try_init();
     std::panic::set_hook(Box::new(|panic| {
@@ -70,7 +77,13 @@ where
         async {
             answer.await.unwrap_or_else(|panic| Err(panicked(panic))).map_err(|failure| {
                 let error_type = failure.error_type();
-                tracing::error!(target: "lambda", error_type, error = %failure, "the invocation failed");
+                tracing::error!(
+                    target: "lambda",
+                    error_type,
+                    error = %failure,
+                    { Metric::CredentialRefused.name() } = Metric::once(failure.is_credential_refused()),
+                    "the invocation failed"
+                );
                 Diagnostic::from(failure)
             })
         }

@@ -59,7 +59,8 @@ async fn recorded(name: &str, stack: &Stack) -> Value {
         )
     });
     let calls: Vec<Value> = calls.collect();
-    json!({ "name": name, "dead_letters": depth, "calls": calls, "lines": lines, "answers": answers })
+    let items: usize = stack.simulator.tenant().users().iter().map(|user| user.items().len()).sum();
+    json!({ "name": name, "items": items, "dead_letters": depth, "calls": calls, "lines": lines, "answers": answers })
 }
 
 /// Everything that the schedules start, without a fault and with a token of the role.

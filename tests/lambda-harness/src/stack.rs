@@ -28,6 +28,9 @@ const QUEUE: &str = "work";
 /// The name of the client secret in Secrets Manager.
 const SECRET: &str = "graph/client-secret";
 
+/// Where the functions' metrics are, as the template names it for a stack of this name.
+const NAMESPACE: &str = "CopilotArchive/the-stack";
+
 /// What Graph's documented quota leaves between what is asked and what is allowed: 24 of 30 a second.
 const HEADROOM: f64 = 30.0 / 24.0;
 
@@ -164,6 +167,7 @@ impl Stack {
             ("STATE_BUCKET", STATE.to_owned()),
             ("SETTLE_MINUTES", "0".to_owned()),
             ("QUIET_SECONDS", "1".to_owned()),
+            ("METRIC_NAMESPACE", NAMESPACE.to_owned()),
             ("AWS_ENDPOINT_URL", aws_called),
             ("AWS_SECRET_ACCESS_KEY", Watch::AWS_KEY.to_owned()),
             ("AWS_SESSION_TOKEN", Watch::AWS_TOKEN.to_owned()),
