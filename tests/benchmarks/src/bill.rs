@@ -30,10 +30,14 @@ const LOG_GB: f64 = 0.50;
 const LOG_BYTES: f64 = 2_000.0;
 /// CloudWatch, an alarm for a month.
 const ALARM: f64 = 0.10;
-/// CloudWatch, a metric for a month, charged by the hours in which it has a value: the one of daily runs has one hour a day, the
-/// others none while all is well.
+/// CloudWatch, a metric for a month, charged by the hours in which it has a value.
 const METRIC: f64 = 0.30;
-const HOURS_WITH_VALUE: f64 = 1.0 / 24.0;
+/// Runs that are closed in a day, if all that is scheduled runs: a daily, a history, and one look-back a week.
+const RUNS_A_DAY: f64 = 2.0 + 1.0 / WEEK;
+/// Metrics of which each closed run has a value: users who failed, users missing, interactions archived.
+const VALUES_OF_A_RUN: f64 = 3.0;
+/// Hours of a day in which metrics have a value, the one of daily runs among them; the others have none while all is well.
+const METRIC_HOURS: f64 = 1.0 + RUNS_A_DAY * VALUES_OF_A_RUN;
 
 /// What Lambda's event source asks of an empty queue: five pollers, three long polls a minute each.
 const IDLE_POLLS: f64 = 5.0 * 3.0 * 60.0 * 24.0 * 30.0;
@@ -146,7 +150,7 @@ fn bill(month: &Month, users: u64, stored: f64, goal: Option<f64>) {
         ("SQS, polls of the empty queue", IDLE_POLLS * QUEUE_CALL),
         ("KMS key and calls", KEY + (puts + gets) * KEY_CALLS_PER_STORE_CALL * KEY_CALL),
         ("CloudWatch logs", invocations * LOG_BYTES / 1e9 * LOG_GB),
-        ("CloudWatch alarms and metrics", alarms * ALARM + METRIC * HOURS_WITH_VALUE),
+        ("CloudWatch alarms and metrics", alarms * ALARM + METRIC * METRIC_HOURS / 24.0),
     ];
     println!("\n   {users} users:");
     for (name, usd) in lines {
