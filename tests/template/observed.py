@@ -161,6 +161,17 @@ def values_of_closed_runs(record, templates):
             same(found["InteractionsArchived"], scenario["items"], scenario["name"])
 
 
+LEVELS = ["DEBUG", "INFO", "WARN", "ERROR"]
+
+
+def lines_that_count_are_kept(record, templates):
+    """No choice of LogLevel makes Lambda drop a line of which CloudWatch makes a metric."""
+    allowed = templates.written["template.yaml"]["Parameters"]["LogLevel"]["AllowedValues"]
+    lines = [json.loads(line["text"]) for scenario in record["scenarios"] for line in scenario["lines"] if emf.metrics(line["text"])]
+    lowest = min(LEVELS.index(line["level"]) for line in lines)
+    expect(all(LEVELS.index(level) <= lowest for level in allowed), "metrics are said at", LEVELS[lowest], "and LogLevel may be", allowed)
+
+
 def alarms_in_time(_, templates):
     """Whoever is told of a waiting user has hours left before its run closes incomplete."""
     stack = templates.stack(ScheduleState="ENABLED")
@@ -223,7 +234,7 @@ def log_lines(record, _):
         expect(not more, line["message"], "has more fields:", more)
 
 
-CHECKS = [rights, alarms, values_of_closed_runs, alarms_in_time, closed_run_event, log_lines]
+CHECKS = [rights, alarms, values_of_closed_runs, lines_that_count_are_kept, alarms_in_time, closed_run_event, log_lines]
 
 
 # ---------------------------------------------------------------- checks of the checks
@@ -269,6 +280,10 @@ def a_threshold_never_reached(t):
     resource(t, "DeadLetters")["Properties"]["Threshold"] = 1000
 
 
+def alarms_deaf_by_choice(t):
+    t["template.yaml"]["Parameters"]["LogLevel"]["AllowedValues"].append("WARN")
+
+
 def a_warning_too_late(t):
     resource(t, "OldestUser")["Properties"]["Threshold"] = 82800
 
@@ -276,7 +291,8 @@ def a_warning_too_late(t):
 MUTATIONS = [
     (rights, a_right_too_few), (rights, a_right_too_many), (rights, a_queue_for_the_wrong_one), (alarms, an_alarm_on_nothing),
     (alarms, an_alarm_on_every_run), (alarms, an_alarm_on_a_dimension), (alarms, another_namespace_for_alarms),
-    (alarms, another_namespace_for_functions), (alarms, silence_is_well), (alarms, a_threshold_never_reached), (alarms_in_time, a_warning_too_late),
+    (alarms, another_namespace_for_functions), (alarms, silence_is_well), (alarms, a_threshold_never_reached),
+    (lines_that_count_are_kept, alarms_deaf_by_choice), (alarms_in_time, a_warning_too_late),
 ]
 
 # What is done to a line that CloudWatch counts, after which it would not: its metadata, its only directive, and itself.
