@@ -42,7 +42,9 @@ The operator's commands say what they will do, and do it with --yes:
   copilot-archive erase --user ID --reason case-17
                                                     delete a person's content, behind a tombstone
   copilot-archive hold --user ID --on --archive s3://acme-archive/copilot/
-                                                    keep it from being deleted, whatever the retention
+                                                    keep it from being deleted, now and later, whatever the retention
+  copilot-archive hold --list --archive s3://acme-archive/copilot/
+                                                    say who is held since when, and what is not
 
 Exit codes of run:    0 complete, 1 incomplete, 2 refused input, 3 failure
 Exit codes of audit and transcript:
@@ -136,7 +138,8 @@ pub enum Command {
     Coverage(CoverageArgs),
     /// Deletes every version of one person's content, behind a tombstone that keeps later runs from reading the person.
     Erase(EraseArgs),
-    /// Puts a legal hold on everything that is archived of one person, or takes it away; in a bucket with Object Lock.
+    /// Holds what is archived of one person, now and later, or releases the hold; or says who is held. In a bucket with
+    /// Object Lock.
     Hold(HoldArgs),
 }
 

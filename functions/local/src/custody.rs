@@ -1,5 +1,7 @@
 //! The operator's commands on one person: what they say, and what they do once they are told `--yes`.
 
+mod hold;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use crate::cli::{CoverageArgs, EraseArgs, HoldArgs};
 use crate::location::{Estate, PlaceError};
 use crate::screen::Screen;
 use crate::{COMPLETE, FAILURE, INCOMPLETE, REFUSED};
+
+pub use hold::hold_in;
 
 /// What is said where nothing was done.
 const UNLESS: &str = "nothing was changed; add --yes to do it\n";
@@ -69,7 +73,7 @@ pub async fn erase(args: &EraseArgs, env: &dyn Env, screen: &Screen) -> u8 {
     ended(screen, async { erase_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
 }
 
-/// Puts a person's content under legal hold, or lifts that.
+/// Holds a person, releases one, or lists who is held.
 pub async fn hold(args: &HoldArgs, env: &dyn Env, screen: &Screen) -> u8 {
     ended(screen, async { hold_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
 }
@@ -147,6 +151,9 @@ pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Res
         }
         entry(&mut text, "in hand", &in_hand(until, &open));
     }
+    if archive.held().await?.contains(&args.user) {
+        entry(&mut text, "held", "this user is under a hold: what is held stays until `hold --off` releases it");
+    }
     if !args.yes {
         text.push_str(UNLESS);
         screen.say(&text);
@@ -161,37 +168,6 @@ pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Res
     text.push_str(if whole { "erased\n" } else { "not over: repeat the command until it says erased\n" });
     screen.say(&text);
     Ok(if whole { COMPLETE } else { INCOMPLETE })
-}
-
-/// Puts what the archive of this estate holds of a person under legal hold, or lifts that; the exit code.
-pub async fn hold_in(estate: &Estate, args: &HoldArgs, screen: &Screen) -> Result<u8, NotDone> {
-    let archive = opened(estate).await?;
-    if !archive.certain(|| estate.vaults.evidence.holds()).await? {
-        return Err(NotDone::HoldsNothing);
-    }
-    let content = custody::erase::content(&archive, &estate.vaults, args.user).await?;
-    let found = custody::hold::holdable(&content).count();
-    let what = if args.on { "hold" } else { "no longer hold" };
-    let mut text = format!("{what} {} in {}\n", args.user, estate.place.location);
-    entry(&mut text, "found", &format!("{found} versions of segments and pages in quarantine"));
-    if args.on {
-        let open =
-            "a person's later segments are not held: repeat the command after each run for as long as the hold lasts";
-        entry(&mut text, "later", open);
-    }
-    if !args.yes {
-        text.push_str(UNLESS);
-        screen.say(&text);
-        return Ok(COMPLETE);
-    }
-    let held = custody::hold::hold(&archive, &estate.vaults, &content, args.on).await?;
-    entry(&mut text, if args.on { "held" } else { "let go" }, &format!("{} versions", held.set));
-    if held.refused > 0 {
-        entry(&mut text, "refused", &format!("{} versions: check the right to s3:PutObjectLegalHold", held.refused));
-    }
-    text.push_str(if held.refused == 0 { "done\n" } else { "not over: repeat the command\n" });
-    screen.say(&text);
-    Ok(if held.refused == 0 { COMPLETE } else { INCOMPLETE })
 }
 
 fn of(tombstone: &Tombstone) -> String {

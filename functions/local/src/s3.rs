@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use archive::Stores;
-use archive::store::{Store, StoreError};
+use archive::store::{LegalHold, Store, StoreError};
 use async_trait::async_trait;
 use aws::{BucketVersioning, Clients, NoRegion, ObjectLock, ObjectVersion, S3Store};
 use custody::{Lock as VersionLock, Vault, Vaults, Version as VaultVersion};
@@ -70,8 +70,8 @@ impl Vault for BucketVault {
         self.0.has_object_lock().await
     }
 
-    async fn set_hold(&self, version: &VaultVersion, on: bool) -> Result<(), StoreError> {
-        self.0.set_legal_hold(&object_version(version), on).await
+    async fn set_hold(&self, version: &VaultVersion, hold: LegalHold) -> Result<(), StoreError> {
+        self.0.set_legal_hold(&object_version(version), hold).await
     }
 
     async fn lock(&self, version: &VaultVersion) -> Result<VersionLock, StoreError> {

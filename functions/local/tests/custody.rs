@@ -12,7 +12,7 @@ use aws_fake::{Effect, Fault, Lock, Version, Versioning};
 use bucket::{ADDRESS, Bed, PREFIX, Written, audited, tenant};
 use clap::Parser;
 use copilot_archive::cli::{Cli, Command};
-use copilot_archive::custody::{NotDone, coverage_in, erase_in, hold_in};
+use copilot_archive::custody::{NotDone, coverage_in, erase_in};
 use copilot_archive::location::Estate;
 use copilot_archive::s3::estate_of;
 use copilot_archive::screen::Screen;
@@ -22,9 +22,6 @@ use settings::{S3Address, StateBucket};
 
 const ARCHIVE: &str = "acme-archive";
 const STATE: &str = "acme-state";
-
-/// What a hold comes to where nothing can be held; no exit code.
-const HOLDS_NOTHING: u8 = u8::MAX;
 
 /// A bucket that keeps versions, with a whole tenant in it and the state in another.
 async fn kept() -> Bed {
@@ -59,10 +56,6 @@ async fn command(bed: &Bed, words: &[&str]) -> (u8, String) {
     let code = match Cli::try_parse_from(words).unwrap().command {
         Some(Command::Erase(args)) => erase_in(&estate, &args, &screen).await.unwrap(),
         Some(Command::Coverage(args)) => coverage_in(&estate, &args, &screen).await.unwrap(),
-        Some(Command::Hold(args)) => match hold_in(&estate, &args, &screen).await {
-            Err(NotDone::HoldsNothing) => HOLDS_NOTHING,
-            outcome => outcome.unwrap(),
-        },
         _ => unreachable!("the words name one of these"),
     };
     (code, written.text())
@@ -275,36 +268,4 @@ async fn coverage_in_a_bucket_is_lowered_where_the_state_lies() {
     let after = read(&bed);
     assert_eq!(segments(&bed), held);
     assert!(after["coverage"]["to"].as_str() >= before["coverage"]["to"].as_str(), "{after}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_person_is_not_erased_until_the_hold_is_lifted() {
-    let bed = kept().await;
-    let user = user();
-    let hold = async |more: &[&str]| command(&bed, &[&["hold", "--user", &user], more].concat()).await;
-    assert_eq!(hold(&["--on", "--yes"]).await.0, HOLDS_NOTHING, "the bucket has no Object Lock");
-    bed.fake.set_default_lock(ARCHIVE, "GOVERNANCE", 1);
-    let segments: Vec<String> = own(&bed).into_iter().filter(|key| key.contains("/segment-")).collect();
-    let held = |bed: &Bed| -> Vec<String> {
-        let objects = bed.fake.objects(ARCHIVE).into_keys();
-        objects.filter(|key| bed.fake.lock_of(ARCHIVE, key).is_some_and(|lock| lock.legal_hold)).collect()
-    };
-    let (code, said) = hold(&["--on"]).await;
-    assert!(code == 0 && said.contains("nothing was changed") && held(&bed).is_empty(), "{said}");
-    for _ in 0..2 {
-        let (code, said) = hold(&["--on", "--yes"]).await;
-        assert!(code == 0 && said.contains(&format!("held       {} versions", segments.len())), "{said}");
-        assert!(said.contains("repeat the command after each run"), "{said}");
-        assert_eq!(held(&bed), segments, "of this person, and of nobody else");
-    }
-    let (code, said) = erase(&bed, &["--yes", "--bypass-governance"]).await;
-    assert!(code == 1 && said.contains(&format!("{} under a legal hold", segments.len())), "{said}");
-
-    bed.fake.plan(Fault::new(Effect::denied()).action("PutObjectLegalHold"));
-    let (code, said) = hold(&["--off", "--yes"]).await;
-    assert!(code == 1 && said.contains("refused    1 versions"), "{said}");
-    assert_eq!(hold(&["--off", "--yes"]).await.0, 0);
-    assert!(held(&bed).is_empty());
-    assert_eq!(erase(&bed, &["--yes"]).await.0, 0);
-    assert_eq!(own(&bed), Vec::<String>::new());
 }

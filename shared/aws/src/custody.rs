@@ -1,6 +1,6 @@
 //! What only an operator does in a bucket: deletes versions for good, and holds them.
 
-use archive::store::StoreError;
+use archive::store::{LegalHold, StoreError};
 use aws_sdk_s3::types::{ObjectLockEnabled, ObjectLockLegalHold, ObjectLockLegalHoldStatus};
 use domain::Timestamp;
 
@@ -31,8 +31,11 @@ impl S3Store {
     }
 
     /// Puts a legal hold on a version, or takes it away.
-    pub async fn set_legal_hold(&self, version: &ObjectVersion, on: bool) -> Result<(), StoreError> {
-        let status = if on { ObjectLockLegalHoldStatus::On } else { ObjectLockLegalHoldStatus::Off };
+    pub async fn set_legal_hold(&self, version: &ObjectVersion, hold: LegalHold) -> Result<(), StoreError> {
+        let status = match hold {
+            LegalHold::On => ObjectLockLegalHoldStatus::On,
+            LegalHold::Off => ObjectLockLegalHoldStatus::Off,
+        };
         let hold = self.client.put_object_legal_hold().bucket(&self.bucket).key(self.full(&version.key));
         let hold = hold.set_version_id(version.id.clone());
         let hold = hold.legal_hold(ObjectLockLegalHold::builder().status(status).build());

@@ -20,7 +20,7 @@ pub(crate) const AT_ONCE: usize = 16;
 
 /// How long a worker may go on that began before a tombstone: the longest invocation, a quarter of an hour, and five minutes for
 /// clocks that differ.
-const IN_HAND: SignedDuration = SignedDuration::from_mins(20);
+pub(crate) const IN_HAND: SignedDuration = SignedDuration::from_mins(20);
 
 /// The longest reason: a reference, not a story.
 pub const MAX_REASON: usize = 200;
@@ -57,6 +57,13 @@ impl Content {
 
 /// Looks for every version of what the archive holds of a user.
 pub async fn content(archive: &Archive, vaults: &Vaults, user: UserId) -> Result<Content, ArchiveError> {
+    let state = versions(archive, &*vaults.state, &layout::checkpoint(archive.tenant(), user)).await?;
+    let leftovers = archive.certain(|| vaults.evidence.leftovers(false)).await?;
+    Ok(Content { state, leftovers, ..evidence(archive, vaults, user).await? })
+}
+
+/// Every version of what was put once of a user: segments and pages.
+pub async fn evidence(archive: &Archive, vaults: &Vaults, user: UserId) -> Result<Content, ArchiveError> {
     let tenant = archive.tenant();
     let mut content = Content::default();
     let months = layout::months_prefix(tenant);
@@ -65,8 +72,6 @@ pub async fn content(archive: &Archive, vaults: &Vaults, user: UserId) -> Result
         content.segments.extend(versions(archive, &*vaults.evidence, &layout::log_prefix(&month, user)).await?);
     }
     content.pages = versions(archive, &*vaults.evidence, &layout::quarantine_prefix(tenant, user)).await?;
-    content.state = versions(archive, &*vaults.state, &layout::checkpoint(tenant, user)).await?;
-    content.leftovers = archive.certain(|| vaults.evidence.leftovers(false)).await?;
     Ok(content)
 }
 

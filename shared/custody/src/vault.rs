@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use archive::folder::FolderStore;
 use archive::memory::MemoryStore;
-use archive::store::{Store, StoreError, StoreErrorKind};
+use archive::store::{LegalHold, Store, StoreError, StoreErrorKind};
 use async_trait::async_trait;
 use domain::Timestamp;
 
@@ -61,8 +61,8 @@ pub trait Vault: Send + Sync + fmt::Debug {
     }
 
     /// Puts a legal hold on this version, or takes it away. Only for a store that [`holds`](Self::holds).
-    async fn set_hold(&self, version: &Version, on: bool) -> Result<(), StoreError> {
-        let _ = on;
+    async fn set_hold(&self, version: &Version, hold: LegalHold) -> Result<(), StoreError> {
+        let _ = hold;
         let kind = StoreErrorKind::Refused;
         Err(StoreError { kind, operation: "hold", key: version.key.clone(), source: None })
     }

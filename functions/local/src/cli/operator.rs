@@ -62,23 +62,31 @@ pub struct EraseArgs {
 
 /// The options of `hold`.
 #[derive(Debug, Clone, Args)]
-#[command(group = ArgGroup::new("which").required(true).args(["on", "off"]))]
+#[command(group = ArgGroup::new("which").required(true).args(["on", "off", "list"]))]
 pub struct HoldArgs {
     /// The bucket of the archive, as s3://BUCKET/PREFIX. A folder holds nothing.
     #[arg(long, value_name = "DIR", default_value = "./archive")]
     pub archive: Location,
 
     /// The person's object id.
-    #[arg(long, value_name = "ID")]
-    pub user: UserId,
+    #[arg(long, value_name = "ID", required_unless_present = "list", conflicts_with = "list")]
+    pub user: Option<UserId>,
 
-    /// Put a legal hold on everything that is archived of the person.
+    /// Hold the person: whatever is archived from now on, and everything that is there.
     #[arg(long)]
     pub on: bool,
 
-    /// Take it away.
+    /// Release the hold, on all of it.
     #[arg(long)]
     pub off: bool,
+
+    /// Say who is held since when, and how much of it is not; changes nothing.
+    #[arg(long)]
+    pub list: bool,
+
+    /// Why, in one short line without a name: it stands beside the hold or its release, and stays.
+    #[arg(long, value_name = "TEXT", value_parser = reason, conflicts_with = "list")]
+    pub reason: Option<String>,
 
     /// Do it. Without this it is only said.
     #[arg(long)]

@@ -53,16 +53,27 @@ impl Bed {
 
     /// Looks at the tenant; the screen if every run is complete.
     pub(crate) async fn look(&self, state: Option<&str>) -> String {
+        self.look_at(tenant(), state).await
+    }
+
+    /// Looks at this tenant; the screen if every run is complete.
+    pub(crate) async fn look_at(&self, tenant: Tenant, state: Option<&str>) -> String {
+        let (complete, said) = self.try_look_at(tenant, state).await;
+        assert!(complete, "{said}");
+        said
+    }
+
+    /// Looks at this tenant: whether every run is complete, and the screen.
+    pub(crate) async fn try_look_at(&self, tenant: Tenant, state: Option<&str>) -> (bool, String) {
         let address: S3Address = ADDRESS.parse().unwrap();
         let place = place_of(&self.clients, &address, &StateBucket(state.map(str::to_owned)));
-        let simulated = simulated::start(tenant(), FACTOR, Rules::default(), 24.0, place).await.unwrap();
+        let simulated = simulated::start(tenant, FACTOR, Rules::default(), 24.0, place).await.unwrap();
         let written = Written::default();
         let screen = Arc::new(Screen::to(Box::new(written.clone())));
         let (_stopper, stop) = Stop::pair();
         let outcome = look::look(&simulated.world, &everything(), &screen, &stop).await;
-        assert!(outcome.unwrap().complete, "{}", written.text());
         simulated.stop().await;
-        written.text()
+        (outcome.unwrap().complete, written.text())
     }
 
     pub(crate) fn bridge(&self) -> Bridge {
