@@ -8,7 +8,7 @@ from emulator import client
 from processes import Failed, expect, same
 from stack import Denied
 
-EVIDENCE = {"archive.json", "ledger", "receipts", "report.json", "run.json", "users.jsonl.zst"}
+EVIDENCE = {"archive.json", "holds", "ledger", "receipts", "report.json", "run.json", "users.jsonl.zst"}
 CONTENT = {"interactions"}
 # Whoever has this policy of AWS may do everything that no other policy denies.
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -37,14 +37,20 @@ def is_denied(call, **arguments):
     return False
 
 
-def user(emulator, name, *policies):
-    """A new user of the account with these policies: the clients of its services."""
+def access_key(emulator, name, *policies):
+    """The access key of a new user of the account with these policies: its id and its secret."""
     iam = emulator.client("iam")
     iam.create_user(UserName=name)
     for policy in policies:
         iam.attach_user_policy(UserName=name, PolicyArn=policy)
     key = iam.create_access_key(UserName=name)["AccessKey"]
-    return lambda service: client(emulator.endpoint, service, key["AccessKeyId"], key["SecretAccessKey"])
+    return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def user(emulator, name, *policies):
+    """A new user of the account with these policies: the clients of its services."""
+    key = access_key(emulator, name, *policies)
+    return lambda service: client(emulator.endpoint, service, *key)
 
 
 def kinds(keys):
@@ -70,6 +76,34 @@ def expect_readers(stack):
         for kind in sorted(examples.keys() - allowed):
             expect(is_denied(s3.get_object, Bucket=bucket, Key=examples[kind]), f"the {name} may read {kind}")
         expect(is_denied(s3.delete_object, Bucket=bucket, Key=examples["run.json"]), f"the {name} may delete")
+
+
+def lock(stack):
+    """Gives the archive's bucket Object Lock, which the template asks for and the emulator leaves out."""
+    enabled = {"ObjectLockEnabled": "Enabled"}
+    stack.emulator.client("s3").put_object_lock_configuration(Bucket=stack.outputs["ArchiveBucket"], ObjectLockConfiguration=enabled)
+
+
+def custodian(stack):
+    """Who holds people puts the entry, looks for every version, holds and lets go, and reads and deletes nothing."""
+    lock(stack)
+    bucket, segment = stack.outputs["ArchiveBucket"], kinds(stack.objects())["interactions"]
+    s3 = user(stack.emulator, f"{stack.name}-custodian", stack.outputs["CustodianPolicyArn"])("s3")
+    identity = json.loads(attempt(s3.get_object, Bucket=bucket, Key="archive.json")["Body"].read())
+    attempt(s3.get_object_lock_configuration, Bucket=bucket)
+    attempt(s3.list_objects_v2, Bucket=bucket)
+    owner = segment.split("/")[3].removeprefix("user_id=")
+    entry = f"holds/tenant_id={identity['tenant_id']}/user_id={owner}/entry-%06d.json"
+    (version,) = attempt(s3.list_object_versions, Bucket=bucket, Prefix=segment)["Versions"]
+    version = {"Bucket": bucket, "Key": segment, "VersionId": version["VersionId"]}
+    for number, status in ((1, "ON"), (2, "OFF")):
+        body = json.dumps({"user_id": owner, "at": "2026-11-25T08:00:00Z", "reason": None}).encode()
+        attempt(s3.put_object, Bucket=bucket, Key=entry % number, Body=body, IfNoneMatch="*")
+        attempt(s3.get_object, Bucket=bucket, Key=entry % number)
+        attempt(s3.put_object_legal_hold, LegalHold={"Status": status}, **version)
+        same(attempt(s3.get_object_legal_hold, **version)["LegalHold"]["Status"], status, "the hold")
+    for call in (s3.get_object, s3.delete_object):
+        expect(is_denied(call, Bucket=bucket, Key=segment), f"who holds may {call.__name__}")
 
 
 def break_glass(stack):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from custodians import break_glass, expect_readers
+from custodians import access_key, break_glass, expect_readers, lock
 from deployment import parameters, sam_deploy
 from emulator import CREDENTIALS, Emulator, Simulator, program
 from processes import expect, same, to_the_end, wait_for
@@ -67,8 +67,10 @@ class Look:
         for name in ("enumerated", "planned", "unavailable"):
             same(users[name], expected[name], f"{name} of the daily run")
         same(users["exported"] + users["empty"], expected["exported"] + expected["empty"], "users read by the daily run")
+        self.hold()
         history = self.run(scheduledTime=at, history=True)
         expect_complete(history)
+        self.expect_held()
         same(history["history_remaining"], 0, "users whose history is not read")
         archived = expect_truth(self.stack, self.truth)
         same(archived, lines(daily) + lines(history), "items by file and by report")
@@ -79,6 +81,43 @@ class Look:
         same(again["interactions"]["new"], 0, "new items of the second daily run")
         same(again["interactions"]["received"], daily["interactions"]["received"], "items of the second daily run")
         return again
+
+    def held(self):
+        """The segments that are under a legal hold."""
+        s3, bucket = self.stack.emulator.client("s3"), self.stack.outputs["ArchiveBucket"]
+        segments = {key for key in self.stack.objects() if key.startswith("interactions/")}
+        heads = {key: s3.head_object(Bucket=bucket, Key=key) for key in segments}
+        return segments, {key for key, head in heads.items() if head.get("ObjectLockLegalHoldStatus") == "ON"}
+
+    def hold(self):
+        """Who has most is held by the command, with nothing but the custodian's policy."""
+        lock(self.stack)
+        self.custodian = access_key(self.stack.emulator, "custodian", self.stack.outputs["CustodianPolicyArn"])
+        self.person = max(self.truth.items, key=lambda user: len(self.truth.items[user]))
+        self.before, held = self.held()
+        same(held, set(), "held segments before anybody is")
+        self.told("--user", self.person, "--on", "--yes")
+
+    def told(self, *words):
+        """What `hold` says."""
+        address, (key, secret) = f"s3://{self.stack.outputs['ArchiveBucket']}/", self.custodian
+        done = subprocess.run(
+            [program("copilot-archive"), "hold", "--archive", address, *words], capture_output=True, text=True, timeout=AUDIT,
+            env={**CREDENTIALS, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret,
+                 "AWS_ENDPOINT_URL": self.stack.emulator.endpoint, "AWS_EC2_METADATA_DISABLED": "true"})
+        expect(done.returncode == 0, f"hold ended with {done.returncode}:", done.stdout, done.stderr)
+        return done.stdout
+
+    def expect_held(self):
+        """All of the person is held, what a worker put later too, and nobody else; released, nothing is."""
+        segments, held = self.held()
+        own = {key for key in segments if f"/user_id={self.person}/" in key}
+        same(held, own, "held segments")
+        expect(own - self.before and own & self.before, "the person has no segment from before the hold and from after it")
+        expect(f"all of {len(own)} versions are held" in self.told("--list"), "the list says otherwise")
+        self.told("--user", self.person, "--off", "--yes")
+        same(self.held()[1], set(), "held segments after the release")
+        say("hold", f"{len(own)} segments of the person who was held, {len(own - self.before)} of them put by workers later")
 
     def custody(self):
         """Readers read what they are for; what the one role that may deletes, an audit misses."""

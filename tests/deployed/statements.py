@@ -9,7 +9,7 @@ import pathlib
 import sys
 import tomllib
 
-from custodians import break_glass, expect_readers
+from custodians import break_glass, custodian, expect_readers
 from deployment import Uploaded, parameters
 from emulator import Emulator, Simulator
 from processes import Failed, expect, same, to_the_end
@@ -53,7 +53,8 @@ def exercise(stack, simulator):
 
 
 def exercise_custody(stack, _):
-    """Reads and deletes as people do, what there is."""
+    """Holds, reads and deletes as people do, what there is."""
+    custodian(stack)
     expect_readers(stack)
     break_glass(stack)
 

@@ -45,6 +45,7 @@ LEAST = {
     "WorkerRole": logs("WorkerLogs") | {("s3:ListBucket", A)} | state("user_id")
     | reads("archive.json", "runs/*/run.json", "runs/*/receipts/*", INTERACTIONS, QUARANTINE)
     | writes("runs/*/receipts/*", INTERACTIONS, QUARANTINE)
+    | {("s3:PutObjectLegalHold", f"{A}/{key}") for key in (INTERACTIONS, QUARANTINE)}
     | {("sqs:" + verb, WORK) for verb in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")}
     | IDENTITY,
     "ReconcileRole": logs("ReconcileLogs") | {("s3:ListBucket", A)} | state("run_id")

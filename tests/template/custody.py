@@ -12,11 +12,14 @@ SEGMENT = f"{A}/interactions/tenant_id={TENANT}/created_month=2026-11/user_id={T
 RUN = f"{A}/runs/20261124T030000Z"
 ENTRY = f"{A}/ledger/tenant_id={TENANT}/entry-000001.json"
 TOMBSTONE = f"{A}/erased/tenant_id={TENANT}/user_id={TENANT}.json"
+HOLD = f"{A}/holds/tenant_id={TENANT}/user_id={TENANT}/entry-000001.json"
+PAGE = f"{A}/quarantine/tenant_id={TENANT}/user_id={TENANT}/page-1.zst"
 STATE = "arn:aws:s3:::StateBucket"
 CHECKPOINT = f"{STATE}/state/tenant_id={TENANT}/user_id={TENANT}.json"
 QUEUE = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:WorkQueue"
 OWN_KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/Key"
 NEW = {"s3__if-none-match": "*"}
+ON, OFF = ({"s3__object-lock-legal-hold": value} for value in ("ON", "OFF"))
 THROUGH_S3 = {"kms__ViaService": "s3.eu-central-1.amazonaws.com"}
 
 
@@ -113,6 +116,11 @@ def requests_of_the_functions(templates):
         ("WorkerRole", "s3:DeleteObject", SEGMENT, {}, False),
         ("WorkerRole", "s3:PutObject", ENTRY, NEW, False),
         ("WorkerRole", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
+        ("WorkerRole", "s3:PutObjectLegalHold", SEGMENT, ON, True),
+        ("WorkerRole", "s3:PutObjectLegalHold", PAGE, ON, True),
+        ("WorkerRole", "s3:PutObjectLegalHold", SEGMENT, OFF, False),
+        ("WorkerRole", "s3:PutObjectLegalHold", f"{RUN}/receipts/a-1.jsonl.zst", ON, False),
+        ("WorkerRole", "s3:PutObject", HOLD, NEW, False),
         ("WorkerRole", "sqs:ReceiveMessage", QUEUE, {}, True),
         ("WorkerRole", "sqs:ReceiveMessage", QUEUE, {"aws__SecureTransport": "false"}, False),
         ("WorkerRole", "kms:GenerateDataKey", OWN_KEY, THROUGH_S3, True),
@@ -125,11 +133,13 @@ def requests_of_the_functions(templates):
         ("FanOutRole", "s3:PutObject", f"{RUN}/roster.jsonl.zst", NEW, True),
         ("FanOutRole", "s3:PutObject", f"{RUN}/report.json", NEW, False),
         ("FanOutRole", "s3:GetObject", SEGMENT, {}, False),
+        ("FanOutRole", "s3:PutObjectLegalHold", SEGMENT, ON, False),
         ("FanOutRole", "sqs:SendMessage", QUEUE, {}, True),
         ("FanOutRole", "sqs:ReceiveMessage", QUEUE, {}, False),
         ("ReconcileRole", "s3:PutObject", ENTRY, NEW, True),
         ("ReconcileRole", "s3:PutObject", ENTRY, {}, False),
         ("ReconcileRole", "s3:PutObject", SEGMENT, NEW, False),
+        ("ReconcileRole", "s3:PutObjectLegalHold", SEGMENT, ON, False),
         ("ReconcileRole", "s3:PutObject", CHECKPOINT, {}, False),
         ("ReconcileRole", "sts:GetWebIdentityToken", "*", token, False),
     ])
@@ -150,9 +160,11 @@ def requests_of_people(templates):
         ("EvidenceReader", "s3:GetObject", f"{RUN}/receipts/a-1.jsonl.zst", {}, True),
         ("EvidenceReader", "s3:GetObject", ENTRY, {}, True),
         ("EvidenceReader", "s3:GetObject", TOMBSTONE, {}, True),
+        ("EvidenceReader", "s3:GetObject", HOLD, {}, True),
+        ("EvidenceReader", "s3:PutObjectLegalHold", SEGMENT, OFF, False),
         ("EvidenceReader", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
         ("EvidenceReader", "s3:GetObject", SEGMENT, {}, False),
-        ("EvidenceReader", "s3:GetObject", f"{A}/quarantine/tenant_id={TENANT}/user_id={TENANT}/page-1.zst", {}, False),
+        ("EvidenceReader", "s3:GetObject", PAGE, {}, False),
         ("EvidenceReader", "s3:ListBucketVersions", A, {}, True),
         ("EvidenceReader", "s3:GetBucketVersioning", A, {}, True),
         ("EvidenceReader", "s3:GetObjectRetention", SEGMENT, {}, True),
@@ -165,6 +177,23 @@ def requests_of_people(templates):
         ("ContentReader", "s3:PutObject", SEGMENT, NEW, False),
         ("ContentReader", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
         ("ContentReader", "kms:Decrypt", OWN_KEY, THROUGH_S3, True),
+        *(("Custodian", "s3:PutObjectLegalHold", key, context, True) for key in (SEGMENT, PAGE) for context in (ON, OFF)),
+        ("Custodian", "s3:GetObjectLegalHold", SEGMENT, {}, True),
+        ("Custodian", "s3:GetBucketObjectLockConfiguration", A, {}, True),
+        ("Custodian", "s3:ListBucketVersions", A, {}, True),
+        ("Custodian", "s3:PutObject", HOLD, NEW, True),
+        ("Custodian", "s3:PutObject", HOLD, {}, False),
+        ("Custodian", "s3:GetObject", HOLD, {}, True),
+        ("Custodian", "s3:GetObject", f"{A}/archive.json", {}, True),
+        ("Custodian", "s3:GetObject", SEGMENT, {}, False),
+        ("Custodian", "s3:GetObject", PAGE, {}, False),
+        ("Custodian", "s3:GetObject", f"{RUN}/roster.jsonl.zst", {}, False),
+        ("Custodian", "s3:PutObject", SEGMENT, NEW, False),
+        ("Custodian", "s3:PutObject", TOMBSTONE, NEW, False),
+        ("Custodian", "s3:DeleteObjectVersion", SEGMENT, {}, False),
+        ("Custodian", "s3:PutObjectRetention", SEGMENT, {}, False),
+        ("Custodian", "kms:GenerateDataKey", OWN_KEY, THROUGH_S3, True),
+        ("Custodian", "kms:Decrypt", OWN_KEY, {}, False),
         ("admin", "s3:PutObject", SEGMENT, {}, False),
         ("admin", "s3:PutObject", SEGMENT, NEW, True),
         ("admin", "s3:DeleteObject", SEGMENT, {}, False),
@@ -186,6 +215,7 @@ def requests_of_people(templates):
         ("BreakGlassRole", "s3:GetObjectRetention", SEGMENT, {}, True),
         ("BreakGlassRole", "s3:GetObjectLegalHold", SEGMENT, {}, True),
         ("BreakGlassRole", "s3:PutObjectRetention", SEGMENT, {}, False),
+        ("BreakGlassRole", "s3:PutObjectLegalHold", SEGMENT, OFF, False),
         ("BreakGlassRole", "s3:ListBucketVersions", STATE, {}, True),
         ("BreakGlassRole", "s3:DeleteObjectVersion", CHECKPOINT, {}, True),
         ("BreakGlassRole", "s3:GetObject", CHECKPOINT, {}, False),
@@ -261,6 +291,8 @@ def another_account(templates):
     for who, identity, action, resource, policy, context, truth in (
         (writers[1], least, "s3:PutObject", SEGMENT, bucket, NEW, True),
         (writers[1], least, "s3:PutObject", SEGMENT, bucket, {}, False),
+        (writers[1], least, "s3:PutObjectLegalHold", SEGMENT, bucket, ON, True),
+        (writers[1], least, "s3:PutObjectLegalHold", SEGMENT, bucket, OFF, False),
         (writers[1], [ANYTHING], "s3:DeleteObject", SEGMENT, bucket, {}, False),
         (writers[1], least, "s3:ListBucket", A, bucket, {}, True),
         (writers[1], least, "s3:PutObject", CHECKPOINT, state, {}, True),
@@ -298,7 +330,7 @@ def retention(templates):
             same(rule["NoncurrentVersionExpiration"], {"NoncurrentDays": 1}, rule["Id"])
     for function in ("FanOut", "Worker", "Reconcile"):
         same(stack.resources[function]["Properties"]["Environment"]["Variables"]["RETENTION_DAYS"], 400, function)
-    for name in ("ledger/", "archive.json", "erased/", "README.txt", "duckdb.sql"):
+    for name in ("ledger/", "archive.json", "erased/", "holds/", "README.txt", "duckdb.sql"):
         expect(not any(f"copilot/{name}".startswith(prefix) for prefix in expires["ArchiveBucket"]), name, "expires")
 
 

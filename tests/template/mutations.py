@@ -351,6 +351,28 @@ def token_that_lasts(t):
     del resource(t, "ProveIdentity")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["NumericLessThanEquals"]
 
 
+@mutation("requests_of_the_functions")
+def worker_lifts_holds(t):
+    del statement(t, "WorkerRole", "HoldContent")["Condition"]
+
+
+@mutation("least_privilege")
+def worker_holds_nothing(t):
+    entries, index = policy(t, "WorkerRole", "HoldContent")
+    del entries[index]
+
+
+@mutation("another_account")
+def another_account_holds_nothing(t):
+    statements = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    statements[1]["Fn::If"][1]["Action"].remove("s3:PutObjectLegalHold")
+
+
+@mutation("requests_of_people")
+def custodian_reads(t):
+    resource(t, "Custodian")["Properties"]["PolicyDocument"]["Statement"][3]["Action"].append("s3:GetObject")
+
+
 @mutation("requests_of_people")
 def evidence_with_content(t):
     resource(t, "EvidenceReader")["Properties"]["PolicyDocument"]["Statement"][1]["Resource"][1] = {

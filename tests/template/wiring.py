@@ -373,7 +373,7 @@ def outputs(templates):
     for name in ("WorkQueueUrl", "DeadLetterQueueUrl", "DeadLetterQueueArn", "FailedInvocationsUrl", "FanOutFunction", "WorkerFunction",
                  "ReconcileFunction", "WorkerSourceId", "ArchiveBucket", "StateBucket", "KmsKeyArn", "FederatedIssuer",
                  "FederatedSubjectFanOut", "FederatedSubjectWorker", "FederatedAudience", "EvidenceReaderPolicyArn", "ContentReaderPolicyArn",
-                 "WriterRoleArns", "BreakGlassRole", "AuditCommand"):
+                 "CustodianPolicyArn", "WriterRoleArns", "BreakGlassRole", "AuditCommand"):
         expect(stack.outputs.get(name), name, "is missing")
     for output in templates.written["template.yaml"]["Outputs"].values():
         expect(output.get("Description"), "an output is not described")
