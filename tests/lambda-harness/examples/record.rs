@@ -102,6 +102,8 @@ async fn bad_day() -> Value {
     let stack = Stack::new(setup).await;
     stack.run(&daily(now - SignedDuration::from_hours(24))).await;
     stack.lose_checkpoint(forgotten);
+    // One whose new items are archived, and one whose page is kept as it came.
+    [forgotten, garbled].into_iter().for_each(|user| stack.mark(user, 1));
     stack.simulator.change(|switches| {
         switches.rules = vec![
             Rule::always(Fault::Slow { millis: 250 }).user(heavy),

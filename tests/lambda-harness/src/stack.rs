@@ -135,6 +135,8 @@ impl Stack {
         for bucket in [ARCHIVE, STATE] {
             fake.create_bucket(bucket);
         }
+        // As the template makes it.
+        fake.set_object_lock(ARCHIVE);
         fake.create_queue(QUEUE, queue);
         fake.set_secret(SECRET, &tenant.application.secret);
         let aws = aws_fake::Server::start(fake.clone(), 0).await.expect("a port is free");
@@ -253,6 +255,25 @@ impl Stack {
         let key = format!("state/tenant_id={}/user_id={user}.json", self.simulator.tenant().id);
         assert!(self.fake.objects(STATE).contains_key(&key), "there is no checkpoint to lose");
         self.fake.remove_object(STATE, &key);
+    }
+
+    /// Puts the next entry of a user's holds, an odd one holds and an even one releases, as an operator's command does before
+    /// it holds what is there.
+    pub fn mark(&self, user: UserId, number: u64) {
+        let tenant = self.simulator.tenant().id;
+        let key = format!("holds/tenant_id={tenant}/user_id={user}/entry-{number:06}.json");
+        let at = SystemClock.now();
+        self.fake.overwrite_object(
+            ARCHIVE,
+            &key,
+            format!("{{\"user_id\":\"{user}\",\"at\":\"{at}\",\"reason\":null}}\n"),
+        );
+    }
+
+    /// The objects of the archive that are under a legal hold.
+    pub fn held(&self) -> BTreeSet<String> {
+        let keys = self.fake.objects(ARCHIVE).into_keys();
+        keys.filter(|key| self.fake.lock_of(ARCHIVE, key).is_some_and(|lock| lock.legal_hold)).collect()
     }
 
     /// A user's line in the users file of a closed run.

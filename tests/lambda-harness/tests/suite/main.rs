@@ -9,6 +9,7 @@
 
 mod deliveries;
 mod ends;
+mod holds;
 mod landings;
 mod one_run;
 mod processes;
