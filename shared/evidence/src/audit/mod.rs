@@ -270,7 +270,9 @@ fn proof(source: &dyn Source, request: &Request) -> Result<AuditReport, AuditErr
             let coverage = cover(asked_of, &outcomes);
             let open = coverage.open().next().is_some();
             report.summary.with_open_gap += u64::from(open);
-            report.summary.unavailable += u64::from(open && graph_said_so(&coverage, &outcomes));
+            // The class is the same where a tombstone kept the user from being read, and Graph was not asked.
+            let erased = || report.integrity.erased.iter().any(|erased| erased.user_id == person.user_id);
+            report.summary.unavailable += u64::from(open && graph_said_so(&coverage, &outcomes) && !erased());
             report.summary.with_healed_gap += u64::from(!open && !coverage.gaps.is_empty());
             if !all || (open && report.users.len() < MAX_LISTED) {
                 let months = logs.get(&person.user_id).into_iter().flat_map(BTreeMap::values);

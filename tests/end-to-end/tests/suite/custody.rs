@@ -11,7 +11,8 @@ use custody::coverage::{Lowering, lower};
 use custody::erase::{bury, content, erase};
 use domain::{Class, Deadline, Kind, RunId, Timestamp, Unavailability, UserId, Window};
 use end_to_end::{BATCH, World};
-use evidence::{Expectation, verify};
+use evidence::audit::{Request, Whom};
+use evidence::{Expectation, audit, verify};
 use graph_simulator::{Fault, Record, RequestKind, Rule};
 use jiff::SignedDuration;
 
@@ -261,6 +262,35 @@ async fn a_worker_that_has_the_user_in_hand_may_write_and_erasing_again_after_it
     assert_eq!(world.daily().await.users.excluded["erased"], 1);
     assert_eq!(keys(&world, user), Vec::<String>::new());
     expect_intact(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_whom_was_erased_before_anything_was_read_the_audit_does_not_say_that_graph_said_so() {
+    let (tenant, user) = one_user(30);
+    let world = World::new(tenant);
+    let run = planned(&world).await;
+    assert_eq!(erase_from(&world, user).await, 0);
+    assert!(world.finish(&run).await.complete);
+    let summary = |objects| {
+        let request = Request {
+            whom: Whom::All,
+            from: None,
+            to: None,
+            explain: false,
+            ledger_head: None,
+            history_start: world.rules.history_start,
+            retention_days: None,
+            read_at: world.now(),
+            location: "./archive".to_owned(),
+            program: "copilot-archive".to_owned(),
+        };
+        let summary = audit(&evidence::Memory { objects }, &request).unwrap().summary;
+        (summary.with_open_gap, summary.unavailable)
+    };
+    let mut objects = world.source().objects;
+    assert_eq!(summary(objects.clone()), (1, 0));
+    objects.retain(|key, _| !key.starts_with("erased/"));
+    assert_eq!(summary(objects), (1, 1), "without the tombstone it would be Graph");
 }
 
 /// Not to know who was erased is no leave to read everybody.
