@@ -120,6 +120,8 @@ async fn lost(archive: &Archive, users: &[UserLine], receipts: &[Receipt]) -> Re
 
 /// The closing line. It makes the ledger's head known outside the archive, and is what alarms and dashboard count.
 fn log(report: &Report, ledger: &LedgerHead) {
+    // Both were added up without wrapping, of receipts that may say anything.
+    let archived = report.interactions.new.saturating_add(report.interactions.recovered);
     macro_rules! closed {
         ($level:ident) => {
             tracing::$level!(
@@ -145,7 +147,7 @@ fn log(report: &Report, ledger: &LedgerHead) {
                 { Metric::RunsIncomplete.name() } = Metric::once(!report.complete),
                 { Metric::UsersFailed.name() } = report.users.failed,
                 { Metric::UsersMissing.name() } = report.users.missing,
-                { Metric::InteractionsArchived.name() } = report.interactions.new + report.interactions.recovered,
+                { Metric::InteractionsArchived.name() } = archived,
                 "run closed"
             )
         };

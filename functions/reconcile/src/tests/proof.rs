@@ -68,6 +68,13 @@ async fn an_equation_that_does_not_hold_is_incomplete() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn receipts_that_say_more_than_can_be_counted_close_the_run_incomplete() {
+    let adopted = vec![crate::testing::segment(1, u64::MAX, true)];
+    let most = ReceiptLine { received: u64::MAX, new: u64::MAX, segments: adopted, ..line(1, 1, EXPORTED) };
+    assert!(!closes_complete(&[most.clone(), most]).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn receipts_of_other_users_and_other_runs_prove_nothing() {
     assert!(!closes_complete(&[line(1, 1, EXPORTED), line(9, 2, EXPORTED)]).await);
     let world = World::new(1).await;
