@@ -107,9 +107,10 @@ def custodian(stack):
 
 
 def break_glass(stack):
-    """An administrator may not delete evidence or the key. The one role that may takes both away."""
+    """An administrator may not delete evidence or the key. The one role that may takes both away, and not who is held."""
     bucket, key, role = (stack.outputs[name] for name in ("ArchiveBucket", "KmsKeyArn", "BreakGlassRole"))
-    segment = kinds(stack.objects())["interactions"]
+    examples = kinds(stack.objects())
+    segment, hold = examples["interactions"], examples["holds"]
     administrator = user(stack.emulator, f"{stack.name}-administrator", ADMINISTRATOR)
     attempt(administrator("s3").get_object, Bucket=bucket, Key=segment)
     attempt(administrator("kms").describe_key, KeyId=key)
@@ -122,6 +123,7 @@ def break_glass(stack):
     expect(is_denied(s3.get_object, Bucket=bucket, Key=segment), "who may delete may read")
     (version,) = attempt(s3.list_object_versions, Bucket=bucket, Prefix=segment)["Versions"]
     attempt(s3.delete_object, Bucket=bucket, Key=segment, VersionId=version["VersionId"])
+    expect(is_denied(s3.delete_object, Bucket=bucket, Key=hold), "who may delete may delete who is held")
     expect(segment not in stack.objects(), "the segment is still there")
     attempt(kms.disable_key, KeyId=key)
 
@@ -141,8 +143,11 @@ def bury(stack, s3):
 
 def forget_denials(emulator, bucket, key):
     """Takes away what denies deletion to all but the role, which the emulator cannot tell: to it, a session of the role has
-    another ARN than the role. What the role itself may do shows all the same."""
-    emulator.client("s3").delete_bucket_policy(Bucket=bucket)
+    another ARN than the role. What the role itself may do shows all the same, and what nobody may."""
+    s3 = emulator.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Sid"] != "DeleteNothing"]
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     kms = emulator.client("kms")
     policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
     policy["Statement"] = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]

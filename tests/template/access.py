@@ -191,9 +191,9 @@ def bucket_policy(stack, name="ArchiveBucketPolicy"):
 
 @check
 def evidence_is_put_once(templates):
-    """The archive bucket refuses every put that could overwrite, and every delete but the break-glass role's."""
+    """The archive bucket refuses every put that could overwrite, every delete but the break-glass role's, and any of who is held."""
     policy = bucket_policy(templates.stack())
-    same(set(policy), {"PutOnce", "DeleteNothing", "TlsOnly"})
+    same(set(policy), {"PutOnce", "DeleteNothing", "KeepHolds", "TlsOnly"})
     for entry in policy.values():
         same((entry["Effect"], entry["Principal"]), ("Deny", "*"), entry["Sid"])
     once = policy["PutOnce"]
@@ -203,9 +203,12 @@ def evidence_is_put_once(templates):
     same(set(delete["Action"]), {"s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"})
     same(delete["Resource"], f"{A}/*")
     expect("Condition" not in delete, "somebody may delete, though no break-glass role is given")
-    exempt = bucket_policy(templates.stack(BreakGlassRoleArn=ROLE))["DeleteNothing"]
-    same(exempt["Condition"], {"ArnNotEquals": {"aws:PrincipalArn": ROLE}})
-    same(set(bucket_policy(templates.stack(Emulated="true"))), {"DeleteNothing"}, "emulated")
+    given = bucket_policy(templates.stack(BreakGlassRoleArn=ROLE, ArchivePrefix="copilot/"))
+    same(given["DeleteNothing"]["Condition"], {"ArnNotEquals": {"aws:PrincipalArn": ROLE}})
+    keep = given["KeepHolds"]
+    same((keep["Action"], keep["Resource"]), (delete["Action"], f"{A}/copilot/holds/*"))
+    expect("Condition" not in keep, "somebody may delete who is held")
+    same(set(bucket_policy(templates.stack(Emulated="true"))), {"DeleteNothing", "KeepHolds"}, "emulated")
 
 
 @check

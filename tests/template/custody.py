@@ -206,6 +206,7 @@ def requests_of_people(templates):
         ("admin", "kms:ScheduleKeyDeletion", OWN_KEY, {}, False),
         ("BreakGlassRole", "s3:DeleteObjectVersion", SEGMENT, {}, True),
         ("BreakGlassRole", "s3:BypassGovernanceRetention", SEGMENT, {}, True),
+        *(("BreakGlassRole", f"s3:{verb}", HOLD, {}, False) for verb in ("BypassGovernanceRetention", "DeleteObject", "DeleteObjectVersion")),
         ("BreakGlassRole", "s3:GetObject", SEGMENT, {}, False),
         ("BreakGlassRole", "s3:PutObject", SEGMENT, NEW, False),
         ("BreakGlassRole", "s3:GetObject", f"{A}/archive.json", {}, True),
@@ -226,6 +227,10 @@ def requests_of_people(templates):
     named = World(templates.stack(EvidenceReaderSeesNames="true"))
     expect(named.may("EvidenceReader", "s3:GetObject", f"{RUN}/roster.jsonl.zst"), "names are to be seen")
     expect(not named.may("EvidenceReader", "s3:GetObject", SEGMENT), "content is not")
+    # A role of theirs deletes no more of who is held than ours.
+    theirs = World(templates.stack(BreakGlassRoleArn=ROLE))
+    theirs.people["named"] = (ROLE, [ANYTHING])
+    theirs.expect([("named", "s3:DeleteObjectVersion", SEGMENT, {}, True), ("named", "s3:DeleteObjectVersion", HOLD, {}, False)])
     # Nobody is exempt where nobody was named.
     nobody = World(templates.stack())
     nobody.people["root"] = (f"arn:aws:iam::{ACCOUNT}:root", [ANYTHING])
@@ -293,12 +298,17 @@ def another_account(templates):
         (writers[1], least, "s3:PutObject", SEGMENT, bucket, {}, False),
         (writers[1], least, "s3:PutObjectLegalHold", SEGMENT, bucket, ON, True),
         (writers[1], least, "s3:PutObjectLegalHold", SEGMENT, bucket, OFF, False),
+        # Whatever its own account lets it do.
+        (writers[1], [ANYTHING], "s3:PutObjectLegalHold", PAGE, bucket, ON, True),
+        (writers[1], [ANYTHING], "s3:PutObjectLegalHold", SEGMENT, bucket, OFF, False),
+        (writers[1], [ANYTHING], "s3:PutObjectLegalHold", HOLD, bucket, ON, False),
         (writers[1], [ANYTHING], "s3:DeleteObject", SEGMENT, bucket, {}, False),
         (writers[1], least, "s3:ListBucket", A, bucket, {}, True),
         (writers[1], least, "s3:PutObject", CHECKPOINT, state, {}, True),
         (writers[1], least, "kms:GenerateDataKey", OWN_KEY, key, THROUGH_S3, True),
         (writers[1], least, "kms:GenerateDataKey", OWN_KEY, key, {}, False),
         (stranger, [ANYTHING], "s3:GetObject", SEGMENT, bucket, {}, False),
+        (stranger, [ANYTHING], "s3:PutObjectLegalHold", SEGMENT, bucket, ON, False),
         (stranger, [ANYTHING], "s3:GetObject", CHECKPOINT, state, {}, False),
         (stranger, [ANYTHING], "kms:Decrypt", OWN_KEY, key, THROUGH_S3, False),
         (stranger, [ANYTHING], "kms:PutKeyPolicy", OWN_KEY, key, {}, False),

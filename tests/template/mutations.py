@@ -26,15 +26,21 @@ def resource(templates, name):
     return found
 
 
-def policy(templates, role, sid):
-    """The list of statements of a role, and the place of one of them."""
-    entries = resource(templates, role)["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return entries, next(index for index, entry in enumerate(entries) if entry.get("Sid") == sid)
+def unconditional(entry):
+    return entry["Fn::If"][1] if "Fn::If" in entry else entry
 
 
-def statement(templates, role, sid):
-    entries, index = policy(templates, role, sid)
-    return entries[index]
+def policy(templates, name, sid):
+    """The list of statements of a role or of a policy, and the place of one of them."""
+    properties = resource(templates, name)["Properties"]
+    (written,) = properties.get("Policies", [properties])
+    entries = written["PolicyDocument"]["Statement"]
+    return entries, next(index for index, entry in enumerate(entries) if unconditional(entry).get("Sid") == sid)
+
+
+def statement(templates, name, sid):
+    entries, index = policy(templates, name, sid)
+    return unconditional(entries[index])
 
 
 @mutation("what_outlives_the_stack")
@@ -121,19 +127,18 @@ def key_for_nobody(t):
 
 @mutation("evidence_is_put_once")
 def overwriting_allowed(t):
-    del resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][0]
+    entries, index = policy(t, "ArchiveBucketPolicy", "PutOnce")
+    del entries[index]
 
 
 @mutation("evidence_is_put_once")
 def condition_the_wrong_way_round(t):
-    entry = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][0]["Fn::If"][1]
-    entry["Condition"]["Null"]["s3:if-none-match"] = "false"
+    statement(t, "ArchiveBucketPolicy", "PutOnce")["Condition"]["Null"]["s3:if-none-match"] = "false"
 
 
 @mutation("evidence_is_put_once")
 def everybody_breaks_the_glass(t):
-    entry = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][1]
-    entry["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": {"Ref": "BreakGlassRoleArn"}}}
+    statement(t, "ArchiveBucketPolicy", "DeleteNothing")["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": {"Ref": "BreakGlassRoleArn"}}}
 
 
 @mutation("tls_only")
@@ -336,119 +341,15 @@ def half_a_network(t):
     del t["template.yaml"]["Rules"]["NetworkWhole"]
 
 
-@mutation("requests_of_the_functions")
-def clear_text_to_the_queue(t):
-    resource(t, "WorkQueuePolicy")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"] = "true"
-
-
-@mutation("requests_of_the_functions")
-def key_used_in_any_way(t):
-    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][1]["Condition"]
-
-
-@mutation("requests_of_the_functions")
-def token_that_lasts(t):
-    del resource(t, "ProveIdentity")["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["NumericLessThanEquals"]
-
-
-@mutation("requests_of_the_functions")
-def worker_lifts_holds(t):
-    del statement(t, "WorkerRole", "HoldContent")["Condition"]
-
-
 @mutation("least_privilege")
 def worker_holds_nothing(t):
     entries, index = policy(t, "WorkerRole", "HoldContent")
     del entries[index]
 
 
-@mutation("another_account")
-def another_account_holds_nothing(t):
-    statements = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
-    statements[1]["Fn::If"][1]["Action"].remove("s3:PutObjectLegalHold")
-
-
-@mutation("requests_of_people")
-def custodian_reads(t):
-    resource(t, "Custodian")["Properties"]["PolicyDocument"]["Statement"][3]["Action"].append("s3:GetObject")
-
-
-@mutation("requests_of_people")
-def evidence_with_content(t):
-    resource(t, "EvidenceReader")["Properties"]["PolicyDocument"]["Statement"][1]["Resource"][1] = {
-        "Fn::Sub": "arn:${AWS::Partition}:s3:::${ArchiveBucketName}/${ArchivePrefix}*"
-    }
-
-
-@mutation("requests_of_people")
-def evidence_with_names(t):
-    statements = resource(t, "EvidenceReader")["Properties"]["PolicyDocument"]["Statement"]
-    statements[1]["Resource"][-1] = statements[1]["Resource"][-1]["Fn::If"][1]
-
-
-@mutation("requests_of_people")
-def content_reader_writes(t):
-    resource(t, "ContentReader")["Properties"]["PolicyDocument"]["Statement"][1]["Action"] = ["s3:GetObject", "s3:PutObject"]
-
-
-@mutation("requests_of_people")
-def administrator_deletes_the_key(t):
-    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][-1]
-
-
-@mutation("requests_of_people")
-def glass_breaker_reads(t):
-    statement(t, "BreakGlassRole", "DeleteEvidence")["Action"].append("s3:GetObject")
-
-
-@mutation("requests_of_people")
-def glass_breaker_buries_nobody(t):
-    entries, index = policy(t, "BreakGlassRole", "Bury")
-    del entries[index]
-
-
-@mutation("key_administrator")
-def everybody_administers_the_key(t):
-    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][0]["Condition"]
-
-
-@mutation("key_administrator")
-def administrator_deletes_the_key_as_well(t):
-    entry = resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][-1]
-    entry["Condition"] = {"ArnNotEquals": {"aws:PrincipalArn": {"Ref": "KeyAdministratorArn"}}}
-
-
-@mutation("break_glass")
-def another_name_in_the_policy(t):
-    value = resource(t, "Archive")["Properties"]["Parameters"]["BreakGlassRoleArn"]["Fn::If"]
-    value[1]["Fn::Sub"] = value[1]["Fn::Sub"].replace("${RolePath}", "/")
-
-
-@mutation("another_account")
-def any_role_of_that_account(t):
-    entry = resource(t, "ArchiveBucketPolicy")["Properties"]["PolicyDocument"]["Statement"][1]["Fn::If"][1]
-    del entry["Condition"]
-
-
-@mutation("another_account")
-def its_key_for_any_role(t):
-    del resource(t, "Key")["Properties"]["KeyPolicy"]["Statement"][2]["Fn::If"][1]["Condition"]["ArnEquals"]
-
-
-@mutation("retention")
-def ledger_expires(t):
-    resource(t, "ArchiveBucket")["Properties"]["LifecycleConfiguration"]["Fn::If"][1]["Rules"][2]["Prefix"] = {"Ref": "ArchivePrefix"}
-
-
-@mutation("retention")
-def versions_stay_behind(t):
-    del resource(t, "ArchiveBucket")["Properties"]["LifecycleConfiguration"]["Fn::If"][1]["Rules"][0]["NoncurrentVersionExpiration"]
-
-
-@mutation("trail")
-def every_write_on_the_trail(t):
-    selector = resource(t, "ReadTrail")["Properties"]["AdvancedEventSelectors"][0]
-    selector["FieldSelectors"] = [entry for entry in selector["FieldSelectors"] if entry["Field"] != "readOnly"]
+@mutation("evidence_is_put_once")
+def holds_kept_in_another_folder(t):
+    statement(t, "ArchiveBucketPolicy", "KeepHolds")["Resource"] = {"Fn::Sub": "${ArchiveBucket.Arn}/holds/*"}
 
 
 @mutation("what_outlives_the_stack")

@@ -11,6 +11,7 @@ import access  # noqa: F401
 import catalog  # noqa: F401
 import custody  # noqa: F401
 import logbook  # noqa: F401
+import mutations_custody  # noqa: F401
 import wiring  # noqa: F401
 from combinations import COMBINATIONS
 from evaluate import ROOT, Templates, read
