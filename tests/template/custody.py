@@ -346,7 +346,7 @@ def retention(templates):
 
 @check
 def trail(templates):
-    """The trail names who reads content and who deletes, where it is asked for, and leaves out what the functions write."""
+    """The trail names who reads content, deletes, holds and lets go, where it is asked for, and leaves out what the functions write."""
     expect(not templates.stack().of_type("AWS::CloudTrail::Trail"), "a trail that nobody asked for")
     (found,) = templates.stack(ReadTrailBucketName="theirs", ArchivePrefix="copilot/").of_type("AWS::CloudTrail::Trail").values()
     properties = found["Properties"]
@@ -354,7 +354,7 @@ def trail(templates):
     reads, deletes = ({entry["Field"]: entry for entry in selector["FieldSelectors"]} for selector in properties["AdvancedEventSelectors"])
     same(reads["readOnly"]["Equals"], ["true"])
     same(reads["resources.ARN"]["StartsWith"], [f"{A}/copilot/{part}/" for part in ("interactions", "quarantine")])
-    same(deletes["eventName"]["Equals"], ["DeleteObject", "DeleteObjects"])
+    same(deletes["eventName"]["Equals"], ["DeleteObject", "DeleteObjects", "PutObjectLegalHold"])
     for fields in (reads, deletes):
         same((fields["eventCategory"]["Equals"], fields["resources.type"]["Equals"]), (["Data"], ["AWS::S3::Object"]))
     same(listed(deletes["resources.ARN"]["StartsWith"]), [f"{A}/"])

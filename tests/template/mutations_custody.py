@@ -130,3 +130,8 @@ def versions_stay_behind(t):
 def every_write_on_the_trail(t):
     selector = resource(t, "ReadTrail")["Properties"]["AdvancedEventSelectors"][0]
     selector["FieldSelectors"] = [entry for entry in selector["FieldSelectors"] if entry["Field"] != "readOnly"]
+
+
+@mutation("trail")
+def holds_lifted_unseen(t):
+    resource(t, "ReadTrail")["Properties"]["AdvancedEventSelectors"][1]["FieldSelectors"][2]["Equals"].remove("PutObjectLegalHold")
