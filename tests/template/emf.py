@@ -2,7 +2,8 @@
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
-CloudWatch says nothing of a line that it cannot read: it counts less. So a line that claims the format has to keep all of it.
+Of a line that CloudWatch cannot read it makes no metric, and says so only in AWS/Logs EMFParsingErrors and EMFValidationErrors. So a
+line that claims the format has to keep all of it.
 """
 
 import json
@@ -78,6 +79,7 @@ def metrics(text):
         for metric in declared:
             expect({"Name"} <= set(metric) <= {"Name", "Unit", "StorageResolution"}, "a metric:", metric)
             name = named(metric["Name"], LONGEST_NAME, "no name:")
+            # Ours have none (docs/adr/0010-metrics-are-fields-of-log-lines.md).
             expect(metric.get("Unit", "None") in UNITS, name, "has the unit", metric.get("Unit"))
             expect(metric.get("StorageResolution", 60) in (1, 60), name, "has the resolution", metric.get("StorageResolution"))
             found += [((namespace, name, dimensions(line, names)), values(line, name)) for names in sets]

@@ -27,10 +27,10 @@ impl Lines {
         Self { json: format().json().flatten_event(true), namespace, clock }
     }
 
-    /// What the specification calls the metadata of these metrics. No dimension: the set of them is there, and is empty.
+    /// What the specification calls the metadata of these metrics. No dimension: the set of them is there, and is empty. No unit:
+    /// CloudWatch would keep what is counted apart from the values that earlier versions left.
     fn metadata(&self, namespace: &str, metrics: &[Metric]) -> Value {
-        let metrics: Vec<Value> =
-            metrics.iter().map(|metric| json!({ "Name": metric.name(), "Unit": "Count" })).collect();
+        let metrics: Vec<Value> = metrics.iter().map(|metric| json!({ "Name": metric.name() })).collect();
         json!({
             "Timestamp": self.clock.now().as_millisecond(),
             "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [[]], "Metrics": metrics }],
@@ -157,10 +157,7 @@ mod tests {
                 "CloudWatchMetrics": [{
                     "Namespace": "CopilotArchive/a-stack",
                     "Dimensions": [[]],
-                    "Metrics": [
-                        { "Name": "RunsIncomplete", "Unit": "Count" },
-                        { "Name": "UsersFailed", "Unit": "Count" },
-                    ],
+                    "Metrics": [{ "Name": "RunsIncomplete" }, { "Name": "UsersFailed" }],
                 }],
             })
         );
