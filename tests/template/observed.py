@@ -100,6 +100,10 @@ def counted(scenario, stack):
 STATISTICS = {"Sum": sum, "Maximum": max}
 
 
+# With any of these CloudWatch would not ring as `rings` does: of another series of values, later, or for nobody.
+DEAFENING = {"Unit", "DatapointsToAlarm", "ActionsEnabled"}
+
+
 def measured(scenario, stack):
     """Each alarm, and the value of its metric as CloudWatch would have it after this scenario; `None` if it has none."""
     # A message that nobody receives grows old until SQS drops it.
@@ -111,6 +115,9 @@ def measured(scenario, stack):
     } | counted(scenario, stack)
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         alarm = alarm["Properties"]
+        expect(not DEAFENING & set(alarm), name, "has", DEAFENING & set(alarm))
+        # A fault is said once: by the next period nothing is amiss again.
+        expect(alarm["TreatMissingData"] == "breaching" or alarm["EvaluationPeriods"] == 1, name, "waits for a second fault")
         dimensions = tuple((entry["Name"], entry["Value"]) for entry in alarm.get("Dimensions", []))
         found = values.get((alarm["Namespace"], alarm["MetricName"], dimensions))
         yield name, alarm, found and STATISTICS[alarm["Statistic"]](found)
@@ -178,7 +185,9 @@ def alarms_in_time(_, templates):
     found = {name: alarm["Properties"] for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items()}
     (hours,) = re.findall(r"RUN_TIME: SignedDuration = SignedDuration::from_hours\((\d+)\)", (ROOT / "functions/fan-out/src/lib.rs").read_text())
     expect(found["OldestUser"]["Threshold"] <= (int(hours) - 2) * 3600, "rings when it is too late")
-    expect(found["NoDailyRun"]["Period"] * found["NoDailyRun"]["EvaluationPeriods"] > 24 * 3600, "rings every day")
+    silence = found["NoDailyRun"]["Period"] * found["NoDailyRun"]["EvaluationPeriods"]
+    expect(silence > 24 * 3600, "rings every day")
+    expect(silence <= 30 * 3600, "a whole day goes by unnoticed")
 
 
 # ---------------------------------------------------------------- the event of a closed run
@@ -284,6 +293,22 @@ def alarms_deaf_by_choice(t):
     t["template.yaml"]["Parameters"]["LogLevel"]["AllowedValues"].append("WARN")
 
 
+def an_alarm_that_waits(t):
+    resource(t, "RunIncomplete")["Properties"]["EvaluationPeriods"] = 2
+
+
+def an_alarm_for_nobody(t):
+    resource(t, "RunIncomplete")["Properties"]["ActionsEnabled"] = False
+
+
+def an_alarm_on_a_unit(t):
+    resource(t, "RunIncomplete")["Properties"]["Unit"] = "Count"
+
+
+def a_week_without_runs(t):
+    resource(t, "NoDailyRun")["Properties"]["EvaluationPeriods"] = 168
+
+
 def a_warning_too_late(t):
     resource(t, "OldestUser")["Properties"]["Threshold"] = 82800
 
@@ -292,7 +317,8 @@ MUTATIONS = [
     (rights, a_right_too_few), (rights, a_right_too_many), (rights, a_queue_for_the_wrong_one), (alarms, an_alarm_on_nothing),
     (alarms, an_alarm_on_every_run), (alarms, an_alarm_on_a_dimension), (alarms, another_namespace_for_alarms),
     (alarms, another_namespace_for_functions), (alarms, silence_is_well), (alarms, a_threshold_never_reached),
-    (lines_that_count_are_kept, alarms_deaf_by_choice), (alarms_in_time, a_warning_too_late),
+    (alarms, an_alarm_that_waits), (alarms, an_alarm_for_nobody), (alarms, an_alarm_on_a_unit),
+    (lines_that_count_are_kept, alarms_deaf_by_choice), (alarms_in_time, a_warning_too_late), (alarms_in_time, a_week_without_runs),
 ]
 
 # What is done to a line that CloudWatch counts, after which it would not: its metadata, its only directive, and itself.
