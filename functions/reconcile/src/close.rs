@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use archive::records::{FileRef, Report, RunFile, UserLine};
 use archive::{Archive, ArchiveError, LedgerHead, layout};
-use domain::{AttemptId, Kind, Metric};
+use domain::{AttemptId, Kind, Metric, RunId};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ pub(crate) async fn close(
     let report = match archive.report(&run.run_id).await? {
         Some(report) => report,
         None => {
-            let lost = lost(archive, &users, &receipts).await?;
+            let lost = lost(archive, &run.run_id, &users, &receipts).await?;
             let facts = Facts {
                 run,
                 roster,
@@ -77,15 +77,16 @@ pub(crate) async fn close(
 struct Lost {
     /// Attempts that such a segment names and no receipt does.
     attempts: u64,
-    /// Whether each segment read is what the lines that adopted it say, save those of erased users.
+    /// Whether each segment read is what the lines that adopted it say, save those of erased users that are gone.
     sound: bool,
 }
 
 /// Reads the segments that are only ever named as adopted. Only those can be of an attempt without a receipt: every other
 /// segment is counted by the line of the attempt that put it.
-async fn lost(archive: &Archive, users: &[UserLine], receipts: &[Receipt]) -> Result<Lost, ArchiveError> {
+async fn lost(archive: &Archive, run: &RunId, users: &[UserLine], receipts: &[Receipt]) -> Result<Lost, ArchiveError> {
     #[derive(Deserialize)]
     struct Record {
+        run_id: RunId,
         attempt_id: AttemptId,
     }
     let mut adopted = Vec::new();
@@ -96,21 +97,25 @@ async fn lost(archive: &Archive, users: &[UserLine], receipts: &[Receipt]) -> Re
     let reported: BTreeSet<&AttemptId> = receipts.iter().filter_map(|receipt| receipt.attempt.as_ref()).collect();
     let (mut attempts, mut sound) = (BTreeSet::new(), true);
     for (user, segment) in adopted.iter().take(MAX_SEGMENTS_READ) {
-        let mut found = None;
-        let take = |record: Record| _ = found.get_or_insert(record.attempt_id);
-        let file = match archive.read_lines(&segment.key, take).await {
-            Ok(file) => file,
+        let mut first = None;
+        let file = archive.read_lines(&segment.key, |record: Record| _ = first.get_or_insert(record)).await;
+        let named = |file: FileRef| (file.sha256 == segment.sha256) && file.lines == Some(segment.lines);
+        let of_other_run = first.as_ref().is_some_and(|record| record.run_id != *run);
+        let as_it_should = match file {
+            // Of an erased user it may be gone, and the tombstone says why; a worker of another run that had the user in hand may
+            // have put its own at the number that was free.
+            Ok(None) => erased.contains(user),
+            Ok(Some(file)) => named(file) || (of_other_run && erased.contains(user)),
             // A damaged segment must not keep the run open for ever: it closes, and is not proved.
-            Err(ArchiveError::Integrity(_)) => None,
+            Err(ArchiveError::Integrity(_)) => false,
             Err(error) => return Err(error),
         };
-        let named = |file: FileRef| (file.sha256 == segment.sha256) && file.lines == Some(segment.lines);
-        // Of an erased user it is gone, and the tombstone says why.
-        if !file.is_some_and(named) && !erased.contains(user) {
+        if !as_it_should {
             tracing::error!(key = segment.key, "a segment that receipts name is not what they say; audit the archive");
             sound = false;
         }
-        attempts.extend(found.filter(|attempt| !reported.contains(attempt)));
+        let of_run = first.filter(|record| record.run_id == *run).map(|record| record.attempt_id);
+        attempts.extend(of_run.filter(|attempt| !reported.contains(attempt)));
     }
     if adopted.len() > MAX_SEGMENTS_READ {
         tracing::warn!(read = MAX_SEGMENTS_READ, "more attempts may be lost than were counted");

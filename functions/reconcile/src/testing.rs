@@ -253,8 +253,13 @@ impl World {
 
     /// Appends items to a user's log as an attempt does, and answers the segments it put.
     pub(crate) async fn segments(&self, of: u8, by: u8, items: &[&str]) -> Vec<SegmentRef> {
+        self.segments_of(&run_id(), of, by, items).await
+    }
+
+    /// The same in another run.
+    pub(crate) async fn segments_of(&self, run: &RunId, of: u8, by: u8, items: &[&str]) -> Vec<SegmentRef> {
         let handle = self.archive.checkpoint(user(of)).await.unwrap();
-        let mut writer = self.archive.log_writer(user(of), &run_id(), &attempt(by), &handle);
+        let mut writer = self.archive.log_writer(user(of), run, &attempt(by), &handle);
         writer.append(items.iter().copied(), self.clock.now()).await.unwrap();
         writer.flush().await.unwrap();
         let own = writer.segments().iter().filter(|segment| segment.attempt_id == attempt(by));

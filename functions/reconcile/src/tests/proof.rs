@@ -2,7 +2,7 @@
 
 use archive::custody::Tombstone;
 use archive::records::{Asked, Counts, ReceiptLine, RunFile, SegmentRef};
-use domain::{Class, Unavailability};
+use domain::{Class, RunId, Unavailability};
 
 use crate::testing::{World, line, roster_line, run_file, run_id, user};
 
@@ -148,6 +148,34 @@ async fn an_adopted_segment_that_is_not_what_the_line_says_is_incomplete() {
         let met = ReceiptLine { received: 1, already_held: 1, segments: adopted(&segments), ..line(1, 2, EXPORTED) };
         world.receipt(1, &[met]).await;
         assert!(!world.closed().await.report.complete);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_segment_of_an_erased_user_is_gone_or_what_the_line_says() {
+    // The attempt is the same in all; a free number is that of another run's segment.
+    let other: RunId = "20261123T030000Z".parse().unwrap();
+    for (of, items, complete) in
+        [(Some(run_id()), 1, true), (Some(run_id()), 2, false), (Some(other), 2, true), (None, 1, false)]
+    {
+        let world = World::new(1).await;
+        let segments = world.segments(1, 1, &ITEMS[..1]).await;
+        let met = ReceiptLine { received: 1, already_held: 1, segments: adopted(&segments), ..line(1, 2, EXPORTED) };
+        world.receipt(1, &[met]).await;
+        let tombstone = Tombstone { user_id: user(1), erased_at: world.clock.now(), reason: None };
+        world.archive.put_tombstone(&tombstone).await.unwrap();
+        match &of {
+            None => world.store.overwrite(&segments[0].key, "no zstd"),
+            Some(run) => {
+                world.store.remove(&segments[0].key);
+                let again = world.segments_of(run, 1, 1, &ITEMS[..items]).await;
+                assert_eq!((again.len(), &again[0].key), (1, &segments[0].key));
+            }
+        }
+        let report = world.closed().await.report;
+        assert_eq!(report.complete, complete, "{items} items of {of:?}");
+        // An attempt of another run is none that this one lost.
+        assert_eq!(report.attempts_lost, u64::from(of == Some(run_id())));
     }
 }
 
