@@ -101,6 +101,7 @@ impl FolderStore {
         let kind = match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
             ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::ResourceBusy => StoreErrorKind::Unknown,
+            _ if is_locked(&error) => StoreErrorKind::Unknown,
             _ => StoreErrorKind::Refused,
         };
         Err(StoreError { kind, operation, key: key.to_owned(), source: Some(Box::new(error)) })
@@ -155,13 +156,19 @@ impl Folder {
         };
         let mut left = 0;
         for entry in entries {
-            let path = entry?.path();
-            let file = match File::open(&path) {
+            let entry = entry?;
+            // What is no file nobody here has written, and it cannot be opened to be written.
+            if !entry.file_type()?.is_file() {
+                continue;
+            }
+            let path = entry.path();
+            // To be written, though nothing is: where the folder is on another machine, no other file can be locked for oneself.
+            let file = match OpenOptions::new().read(true).write(true).open(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 file => file?,
             };
             // An empty one may be about to be locked by its writer, and holds nothing.
-            if !file.metadata()?.is_file() || file.metadata()?.len() == 0 {
+            if file.metadata()?.len() == 0 {
                 continue;
             }
             match file.try_lock() {
@@ -254,6 +261,12 @@ impl Folder {
     }
 }
 
+/// Whether another process holds the file's lock: on Windows nobody else can read it for that long, elsewhere everybody can.
+fn is_locked(error: &io::Error) -> bool {
+    const ERROR_LOCK_VIOLATION: i32 = 33;
+    cfg!(windows) && error.raw_os_error() == Some(ERROR_LOCK_VIOLATION)
+}
+
 fn etag(bytes: &[u8]) -> ETag {
     ETag(sha256_hex(bytes))
 }
@@ -284,7 +297,7 @@ impl Store for FolderStore {
         .await
     }
 
-    /// A folder holds nothing, and nobody can say in it that somebody is held: who tries is refused.
+    /// A folder holds nothing. In a copy of a bucket entries may say that somebody is held: what is put there is put without.
     async fn put_new_under(&self, key: &str, bytes: Bytes, _: LegalHold) -> Result<PutNew, StoreError> {
         self.run("put", key, move |folder, key| folder.put_new(key, &bytes)).await
     }

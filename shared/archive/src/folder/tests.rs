@@ -78,13 +78,15 @@ async fn what_a_killed_writer_leaves_is_removed_and_what_is_being_written_is_not
     // Killed in the middle of a file; and between giving it its name and taking away this one.
     fs::write(folder.join("1-0"), "ha").unwrap();
     fs::hard_link(store.root().join("a/1"), folder.join("1-1")).unwrap();
+    // Nobody here makes a folder in it.
+    fs::create_dir(folder.join("kept")).unwrap();
     let written = store.0.temporary(b"two").unwrap();
     for (remove, left) in [(false, 2), (true, 2), (true, 0)] {
         assert_eq!(store.leftovers(remove).await.unwrap(), left);
     }
     assert_eq!(fs::read(&written.path).unwrap(), b"two");
     drop(written);
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     assert_eq!(store.get("a/1").await.unwrap().unwrap().bytes, ONE);
 }
 
