@@ -107,10 +107,13 @@ fn an_audit_says_who_is_held_and_since_when() {
     let (_, of_other) = page(&memory, Whom::Named(vec![BIANCA.to_owned()]));
     assert!(!of_other.contains("hold  "), "{of_other}");
     let (_, of_all) = page(&memory, Whom::All);
-    assert!(of_all.contains("1 users held: ") && of_all.contains(&format!("- {ADELE}, {sentence}\n")), "{of_all}");
+    assert!(
+        of_all.contains("1 users held by entry; ") && of_all.contains(&format!("- {ADELE}, {sentence}\n")),
+        "{of_all}"
+    );
 
     let released = held(ADELE, &[1, 2]);
     let (_, of_user) = page(&released, Whom::Named(vec![ADELE.to_owned()]));
     assert!(of_user.contains(&format!("not held any more since {}; reason given: case 2", at(2))), "{of_user}");
-    assert!(!page(&released, Whom::All).1.contains(" users held: "));
+    assert!(!page(&released, Whom::All).1.contains(" users held by entry"));
 }

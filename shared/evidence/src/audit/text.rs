@@ -236,7 +236,8 @@ impl AuditReport {
         if held.is_empty() {
             return Ok(());
         }
-        entry(page, "", &format!("{} users held: what is archived of them is put under a legal hold", held.len()))?;
+        let effect = "a bucket with Object Lock puts what is archived of them under a legal hold, a folder does not";
+        entry(page, "", &format!("{} users held by entry; {effect}", held.len()))?;
         for one in held.iter().take(MAX_FINDINGS) {
             entry(page, "", &format!("- {}, {}", one.user_id, hold_text(one)))?;
         }
