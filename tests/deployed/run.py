@@ -19,6 +19,8 @@ STACK = "copilot-archive"
 RUN = 120
 # How long an audit may take, which is seconds on an idle machine.
 AUDIT = 300
+# How `hold` ends as long as a worker may be under way that began before the entry, which is twenty minutes.
+UNFINISHED = 1
 # A day in the text of a question to Graph: the one that the run of a user who fails begins on, and no other does.
 BAD_DAY = "2024-05-05"
 # How the simulator says at its end that nothing was asked while a 429 still held.
@@ -96,16 +98,17 @@ class Look:
         self.person = max(self.truth.items, key=lambda user: len(self.truth.items[user]))
         self.before, held = self.held()
         same(held, set(), "held segments before anybody is")
-        self.told("--user", self.person, "--on", "--yes")
+        said = self.told(UNFINISHED, "--user", self.person, "--on", "--yes")
+        expect("not over: repeat the command after" in said, "the hold is over while a worker may put without it:", said)
 
-    def told(self, *words):
-        """What `hold` says."""
+    def told(self, code, *words):
+        """What `hold` says, which ends with this code."""
         address, (key, secret) = f"s3://{self.stack.outputs['ArchiveBucket']}/", self.custodian
         done = subprocess.run(
             [program("copilot-archive"), "hold", "--archive", address, *words], capture_output=True, text=True, timeout=AUDIT,
             env={**CREDENTIALS, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret,
                  "AWS_ENDPOINT_URL": self.stack.emulator.endpoint, "AWS_EC2_METADATA_DISABLED": "true"})
-        expect(done.returncode == 0, f"hold ended with {done.returncode}:", done.stdout, done.stderr)
+        expect(done.returncode == code, f"hold ended with {done.returncode}:", done.stdout, done.stderr)
         return done.stdout
 
     def expect_held(self):
@@ -114,8 +117,8 @@ class Look:
         own = {key for key in segments if f"/user_id={self.person}/" in key}
         same(held, own, "held segments")
         expect(own - self.before and own & self.before, "the person has no segment from before the hold and from after it")
-        expect(f"all of {len(own)} versions are held" in self.told("--list"), "the list says otherwise")
-        self.told("--user", self.person, "--off", "--yes")
+        expect(f"all of {len(own)} versions are held" in self.told(UNFINISHED, "--list"), "the list says otherwise")
+        self.told(0, "--user", self.person, "--off", "--yes")
         same(self.held()[1], set(), "held segments after the release")
         say("hold", f"{len(own)} segments of the person who was held, {len(own - self.before)} of them put by workers later")
 

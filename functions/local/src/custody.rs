@@ -10,7 +10,7 @@ use archive::custody::Tombstone;
 use archive::{Archive, ArchiveError, OpenError};
 use custody::coverage::{LowerError, Lowered, Lowering};
 use custody::erase::{Content, Erased, Kept};
-use domain::{Coverage, Env, OsRandom, RunId, SystemClock, Timestamp};
+use domain::{Clock, Coverage, Env, OsRandom, RunId, SystemClock, Timestamp};
 
 use crate::cli::{CoverageArgs, EraseArgs, HoldArgs};
 use crate::location::{Estate, PlaceError};
@@ -37,6 +37,12 @@ pub enum NotDone {
     /// Nothing there can be held.
     #[error("nothing can be held in this place: it takes a bucket with Object Lock, as infra/archive.yaml makes them")]
     HoldsNothing,
+    /// Who is held is not erased.
+    #[error(
+        "this user is held, and nothing was changed: release the hold first, by hold --off (a copy of a bucket has to be \
+         brought up to date after that)"
+    )]
+    Held,
     /// A checkpoint would be left behind, and nobody would know.
     #[error(
         "where the state lies was not said, so the checkpoint cannot be looked for: set STATE_BUCKET to the stack's output \
@@ -70,12 +76,18 @@ pub async fn coverage(args: &CoverageArgs, env: &dyn Env, screen: &Screen) -> u8
 
 /// Erases a person.
 pub async fn erase(args: &EraseArgs, env: &dyn Env, screen: &Screen) -> u8 {
-    ended(screen, async { erase_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
+    ended(
+        screen,
+        async { erase_in(&Estate::open(&args.archive, env).await?, args, Arc::new(SystemClock), screen).await }.await,
+    )
 }
 
 /// Holds a person, releases one, or lists who is held.
 pub async fn hold(args: &HoldArgs, env: &dyn Env, screen: &Screen) -> u8 {
-    ended(screen, async { hold_in(&Estate::open(&args.archive, env).await?, args, screen).await }.await)
+    ended(
+        screen,
+        async { hold_in(&Estate::open(&args.archive, env).await?, args, Arc::new(SystemClock), screen).await }.await,
+    )
 }
 
 fn ended(screen: &Screen, outcome: Result<u8, NotDone>) -> u8 {
@@ -90,15 +102,15 @@ fn ended(screen: &Screen, outcome: Result<u8, NotDone>) -> u8 {
     }
 }
 
-async fn opened(estate: &Estate) -> Result<Archive, NotDone> {
+async fn opened(estate: &Estate, clock: Arc<dyn Clock>) -> Result<Archive, NotDone> {
     let stores = estate.place.stores.clone();
-    let archive = Archive::open_found(stores, Arc::new(SystemClock), Arc::new(OsRandom)).await?;
+    let archive = Archive::open_found(stores, clock, Arc::new(OsRandom)).await?;
     archive.ok_or(NotDone::Nothing)
 }
 
 /// Lowers a person's coverage in the archive of this estate; the exit code.
 pub async fn coverage_in(estate: &Estate, args: &CoverageArgs, screen: &Screen) -> Result<u8, NotDone> {
-    let archive = opened(estate).await?;
+    let archive = opened(estate, Arc::new(SystemClock)).await?;
     let lowering = if args.drop { Lowering::Drop } else { Lowering::Part { from: args.from, to: args.to } };
     let open = custody::open_runs(&archive).await?;
     let lowered = match args.yes {
@@ -126,9 +138,19 @@ pub async fn coverage_in(estate: &Estate, args: &CoverageArgs, screen: &Screen) 
 }
 
 /// Erases a person from the archive of this estate; the exit code, which is not 0 until nothing is left.
-pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Result<u8, NotDone> {
+pub async fn erase_in(
+    estate: &Estate,
+    args: &EraseArgs,
+    clock: Arc<dyn Clock>,
+    screen: &Screen,
+) -> Result<u8, NotDone> {
     let state = estate.state.as_deref().ok_or(NotDone::StateNotNamed)?;
-    let archive = opened(estate).await?;
+    let archive = opened(estate, clock).await?;
+    // By the entry, and not by what the store would refuse: not every version need be under the store's hold yet.
+    let held = archive.held().await?.contains(&args.user);
+    if held && args.yes {
+        return Err(NotDone::Held);
+    }
     // Whoever begins after it does not read the user, so what is looked for after it is all there is but for what is in hand.
     let tombstone = match args.yes {
         true => Some(custody::erase::bury(&archive, args.user, args.reason.clone()).await?),
@@ -149,13 +171,13 @@ pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Res
         if !open.is_empty() {
             entry(&mut text, "open runs", &names(&open));
         }
-        entry(&mut text, "in hand", &in_hand(until, &open));
+        entry(&mut text, "in hand", &in_hand(until));
     }
-    if archive.held().await?.contains(&args.user) {
-        entry(&mut text, "held", "this user is under a hold: what is held stays until `hold --off` releases it");
+    if held {
+        entry(&mut text, "held", "this user is held, and is not erased until `hold --off` releases the hold");
     }
     if !args.yes {
-        text.push_str(UNLESS);
+        text.push_str(if held { "nothing was changed\n" } else { UNLESS });
         screen.say(&text);
         return Ok(COMPLETE);
     }
@@ -164,7 +186,7 @@ pub async fn erase_in(estate: &Estate, args: &EraseArgs, screen: &Screen) -> Res
     if !erased.kept.is_empty() {
         entry(&mut text, "kept", &kept(&erased));
     }
-    let whole = erased.kept.is_empty() && (over || open.is_empty());
+    let whole = erased.kept.is_empty() && over;
     text.push_str(if whole { "erased\n" } else { "not over: repeat the command until it says erased\n" });
     screen.say(&text);
     Ok(if whole { COMPLETE } else { INCOMPLETE })
@@ -185,19 +207,14 @@ fn found(content: &Content, where_state_lies: &str) -> String {
     text
 }
 
-/// Who may still write of a user: whoever began before the tombstone, for as long as an invocation lasts.
-fn in_hand(until: Option<Timestamp>, open: &[RunId]) -> String {
-    match until {
-        None => {
-            "a worker that has begun before the tombstone is put may write of this user for some minutes".to_owned()
-        }
-        Some(until) if open.is_empty() => format!(
-            "no run is open; if dead letters were redriven before the tombstone was put, repeat the command after {until}"
-        ),
-        Some(until) => {
-            format!("a worker that began before the tombstone may write of this user; repeat the command after {until}")
-        }
-    }
+/// Who may still write of a user: whoever began before the tombstone, for as long as an invocation lasts, whether its run is open
+/// or not: a run closes at its deadline with an invocation under way, and a dead letter is of a run that is closed.
+fn in_hand(until: Option<Timestamp>) -> String {
+    let who = "a worker that began before the tombstone may write of this user";
+    until.map_or_else(
+        || format!("{who} for some minutes after it is put"),
+        |until| format!("{who}; repeat the command after {until}"),
+    )
 }
 
 fn kept(erased: &Erased) -> String {
@@ -232,7 +249,7 @@ fn entry(text: &mut String, label: &str, what: &str) {
 mod tests {
     use archive::layout;
     use clap::Parser as _;
-    use domain::{TenantId, UserId, Window};
+    use domain::{ScaledClock, TenantId, UserId, Window};
     use jiff::SignedDuration;
 
     use super::*;
@@ -256,13 +273,18 @@ mod tests {
     }
 
     async fn said(estate: &Estate, words: &[&str]) -> Result<u8, NotDone> {
+        said_at(SystemClock.now(), estate, words).await
+    }
+
+    async fn said_at(now: Timestamp, estate: &Estate, words: &[&str]) -> Result<u8, NotDone> {
+        let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(now, 1.0));
         let screen = Screen::to(Box::new(std::io::sink()));
         let user = USER.to_string();
         let words = ["copilot-archive", words[0], "--user", &user].into_iter().chain(words[1..].iter().copied());
         match Cli::parse_from(words).command {
             Some(Command::Coverage(args)) => coverage_in(estate, &args, &screen).await,
-            Some(Command::Erase(args)) => erase_in(estate, &args, &screen).await,
-            Some(Command::Hold(args)) => hold_in(estate, &args, &screen).await,
+            Some(Command::Erase(args)) => erase_in(estate, &args, clock, &screen).await,
+            Some(Command::Hold(args)) => hold_in(estate, &args, clock, &screen).await,
             other => panic!("{other:?}"),
         }
     }
@@ -285,7 +307,15 @@ mod tests {
         assert_eq!(covered().await, Some("2026-11-20T00:00:00Z".parse().unwrap()));
         let refused = said(&estate, &["coverage", "--to", "2026-11-21", "--yes"]).await.unwrap_err();
         assert!(refused.is_refusal(), "{refused}");
-        assert_eq!(said(&estate, &["erase", "--yes"]).await.unwrap(), COMPLETE);
-        assert_eq!(archive.list("").await.unwrap(), ["archive.json", &layout::erased(archive.tenant(), USER)]);
+        let left = ["archive.json".to_owned(), layout::erased(archive.tenant(), USER)];
+        let now = SystemClock.now();
+        for (now, code) in [(now, INCOMPLETE), (now + SignedDuration::from_hours(1), COMPLETE)] {
+            assert_eq!(
+                said_at(now, &estate, &["erase", "--yes"]).await.unwrap(),
+                code,
+                "a worker may have the user in hand"
+            );
+            assert_eq!(archive.list("").await.unwrap(), left);
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use archive::Archive;
 use archive::custody::HoldEntry;
-use archive::store::LegalHold;
+use archive::store::{LegalHold, StoreError};
+use async_trait::async_trait;
 use aws_fake::{Effect, Fault, Lock, Policy, Versioning};
 use bucket::{ADDRESS, Bed, PREFIX, Written, audited, tenant};
 use clap::Parser;
@@ -17,7 +18,8 @@ use copilot_archive::custody::{NotDone, erase_in, hold_in};
 use copilot_archive::location::Estate;
 use copilot_archive::s3::estate_of;
 use copilot_archive::screen::Screen;
-use domain::{Clock, OsRandom, SystemClock, UserId};
+use custody::{Vault, Version};
+use domain::{Clock, OsRandom, ScaledClock, SystemClock, Timestamp, UserId};
 use graph_simulator::{Item, Tenant, plain};
 use jiff::SignedDuration;
 use settings::{S3Address, StateBucket};
@@ -41,12 +43,18 @@ fn estate(bed: &Bed) -> Estate {
 
 /// Runs a command on the buckets: its exit code and what it says.
 async fn command(bed: &Bed, words: &[&str]) -> Result<(u8, String), NotDone> {
+    command_in(&estate(bed), SystemClock.now(), words).await
+}
+
+/// Runs a command there and then.
+async fn command_in(estate: &Estate, now: Timestamp, words: &[&str]) -> Result<(u8, String), NotDone> {
+    let clock = Arc::new(ScaledClock::new(now, 1.0));
     let written = Written::default();
     let screen = Screen::to(Box::new(written.clone()));
     let words = ["copilot-archive"].iter().chain(words).chain(&["--archive", ADDRESS]).copied();
     let code = match Cli::try_parse_from(words).unwrap().command {
-        Some(Command::Erase(args)) => erase_in(&estate(bed), &args, &screen).await?,
-        Some(Command::Hold(args)) => hold_in(&estate(bed), &args, &screen).await?,
+        Some(Command::Erase(args)) => erase_in(estate, &args, clock, &screen).await?,
+        Some(Command::Hold(args)) => hold_in(estate, &args, clock, &screen).await?,
         _ => unreachable!("the words name one of these"),
     };
     Ok((code, written.text()))
@@ -59,6 +67,16 @@ async fn hold(bed: &Bed, more: &[&str]) -> (u8, String) {
 
 async fn list(bed: &Bed) -> (u8, String) {
     command(bed, &["hold", "--list"]).await.unwrap()
+}
+
+/// When no worker is under way any more that has begun by now.
+fn later() -> Timestamp {
+    SystemClock.now() + SignedDuration::from_hours(1)
+}
+
+async fn archive(bed: &Bed) -> Archive {
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom));
+    Archive::open_found(estate(bed).place.stores, clock, random).await.unwrap().unwrap()
 }
 
 /// The user with the most items.
@@ -111,7 +129,7 @@ async fn a_held_person_s_later_segments_are_held_from_their_first_moment_and_nob
 
     bed.fake.clear_calls();
     let (code, said) = hold(&bed, &["--on", "--reason", "case 7", "--yes"]).await;
-    assert!(code == 0 && said.contains(&format!("held       {} versions\n", first.len())), "{said}");
+    assert!(code == 1 && said.contains(&format!("held       {} versions\n", first.len())), "{said}");
     assert!(
         said.contains(": case 7\n") && said.contains("but by a worker that began before: repeat the command after 20"),
         "{said}"
@@ -128,7 +146,7 @@ async fn a_held_person_s_later_segments_are_held_from_their_first_moment_and_nob
     let second = segments(&bed, true);
     assert!(second.len() > first.len() && segments(&bed, false).len() > first.len());
     assert_eq!(held(&bed), second, "of this person, and of nobody else");
-    let (code, said) = list(&bed).await;
+    let (code, said) = command_in(&estate(&bed), later(), &["hold", "--list"]).await.unwrap();
     assert!(code == 0 && said.contains(&format!("  {} held since ", user())), "{said}");
     assert!(said.contains(&format!("all of {} versions are held\nall of it is held\n", second.len())), "{said}");
 
@@ -142,14 +160,110 @@ async fn a_held_person_s_later_segments_are_held_from_their_first_moment_and_nob
     assert!(page.contains("0 promises found broken"), "{page}");
 }
 
+/// Puts an entry and holds nothing, as a command that is cut off after it.
+async fn mark(bed: &Bed, hold: LegalHold, at: Timestamp) {
+    archive(bed).await.put_hold(hold, HoldEntry { user_id: user(), at, reason: None }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_worker_may_put_without_the_hold_it_is_not_over() {
+    let bed = lockable().await;
+    let (count, user) = (segments(&bed, true).len(), user().to_string());
+    let hold = ["hold", "--user", &user, "--on", "--yes"];
+    let begun = SystemClock.now();
+    let (code, said) = command(&bed, &hold).await.unwrap();
+    let until: Timestamp = said.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(code == 1 && said.ends_with(&format!("\nnot over: repeat the command after {until}\n")), "{said}");
+    // Longer than an invocation can last, and not so long that nobody would wait.
+    assert!(until > begun + SignedDuration::from_mins(15) && until < later(), "{said}");
+    for (now, over) in [(until - SignedDuration::from_secs(60), false), (until, true)] {
+        let (code, said) = command_in(&estate(&bed), now, &["hold", "--list"]).await.unwrap();
+        assert_eq!(code, u8::from(!over), "{said}");
+        assert!(said.contains(&format!("; all of {count} versions are held")), "{said}");
+        assert_eq!(said.contains(&format!("may add to them until {until}\nnot all of it is held")), !over, "{said}");
+        let (code, said) = command_in(&estate(&bed), now, &hold).await.unwrap();
+        assert_eq!((code, said.ends_with("\ndone\n")), (u8::from(!over), over), "{said}");
+    }
+    assert_eq!(entries(&bed), [entry(1)]);
+}
+
+/// A vault before whose first hold another operator says otherwise.
+#[derive(Debug)]
+struct Contradicted {
+    inner: Arc<dyn Vault>,
+    archive: Archive,
+    otherwise: LegalHold,
+}
+
+#[async_trait]
+impl Vault for Contradicted {
+    async fn versions(&self, prefix: &str) -> Result<Vec<Version>, StoreError> {
+        self.inner.versions(prefix).await
+    }
+
+    async fn delete(&self, version: &Version, bypass_governance: bool) -> Result<(), StoreError> {
+        self.inner.delete(version, bypass_governance).await
+    }
+
+    async fn holds(&self) -> Result<bool, StoreError> {
+        self.inner.holds().await
+    }
+
+    async fn set_hold(&self, version: &Version, hold: LegalHold) -> Result<(), StoreError> {
+        let entry = HoldEntry { user_id: user(), at: SystemClock.now(), reason: Some("case 8".to_owned()) };
+        self.archive.put_hold(self.otherwise, entry).await.unwrap();
+        self.inner.set_hold(version, hold).await
+    }
+
+    async fn lock(&self, version: &Version) -> Result<custody::Lock, StoreError> {
+        self.inner.lock(version).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_contradicted_meanwhile_is_told_so() {
+    let bed = lockable().await;
+    let user = user().to_string();
+    let words = [("--on", LegalHold::Off, "released on "), ("--off", LegalHold::On, "held since ")];
+    for (word, otherwise, sentence) in words {
+        mark(&bed, otherwise, SystemClock.now()).await;
+        let before = entries(&bed).len();
+        let mut estate = estate(&bed);
+        let inner = Arc::clone(&estate.vaults.evidence);
+        estate.vaults.evidence = Arc::new(Contradicted { inner, archive: archive(&bed).await, otherwise });
+        // The waiting is another matter.
+        let (code, said) = command_in(&estate, later(), &["hold", "--user", &user, word, "--yes"]).await.unwrap();
+        assert!(code == 1 && said.ends_with("not over: repeat the command\n"), "{said}");
+        assert!(said.contains(&format!("meanwhile  somebody said otherwise: {sentence}")), "{said}");
+        assert!(said.contains(": case 8; repeat the command"), "{said}");
+        assert_eq!(entries(&bed).len(), before + 2, "what was said, and what was said against it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_copy_of_an_archive_nobody_who_is_held_is_erased_and_nothing_is_advised_that_is_refused() {
+    let bed = lockable().await;
+    mark(&bed, LegalHold::On, SystemClock.now()).await;
+    let folder = tempfile::tempdir().unwrap();
+    bed.copy_to(folder.path());
+    let copy = Estate::folder(folder.path()).unwrap();
+    let before = copy.place.stores.evidence.list("").await.unwrap();
+    let user = user().to_string();
+    let said = async |words: &[&str]| command_in(&copy, later(), words).await;
+    let refused = said(&["erase", "--user", &user, "--yes"]).await.unwrap_err();
+    assert!(matches!(refused, NotDone::Held), "{refused}");
+    let (code, listed) = said(&["hold", "--list"]).await.unwrap();
+    assert!(code == 1 && listed.contains(&format!("  {user} held since ")), "{listed}");
+    assert!(listed.contains("this place holds nothing") && !listed.contains("give the hold"), "{listed}");
+    assert_eq!(copy.place.stores.evidence.list("").await.unwrap(), before);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_held_of_a_held_person_is_counted_and_held_when_the_command_is_repeated() {
     let bed = lockable().await;
     // An hour ago; no worker goes by what it listed before.
     let at = SystemClock.now() - SignedDuration::from_hours(1);
-    let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom));
-    let archive = Archive::open_found(estate(&bed).place.stores, clock, random).await.unwrap().unwrap();
-    archive.put_hold(LegalHold::On, HoldEntry { user_id: user(), at, reason: None }).await.unwrap();
+    mark(&bed, LegalHold::On, at).await;
     let own = segments(&bed, true);
     let count = own.len();
     for left in [count, 1] {
@@ -205,24 +319,36 @@ async fn who_may_not_hold_archives_nothing_of_a_held_person_and_says_so() {
 async fn a_held_person_is_not_erased_until_the_hold_is_lifted() {
     let bed = lockable().await;
     let own = segments(&bed, true);
-    hold(&bed, &["--on", "--yes"]).await;
+    // The entry is enough: the store holds nothing yet.
+    mark(&bed, LegalHold::On, SystemClock.now()).await;
+    let before = bed.keys(ARCHIVE);
     let user = user().to_string();
-    let erase = async |more: &[&str]| command(&bed, &[&["erase", "--user", &user], more].concat()).await.unwrap();
-    for more in [&[][..], &["--yes", "--bypass-governance"]] {
-        let (_, said) = erase(more).await;
-        assert!(said.contains("what is held stays until `hold --off` releases it"), "{said}");
+    let erase =
+        async |more: &[&str]| command_in(&estate(&bed), later(), &[&["erase", "--user", &user], more].concat()).await;
+    for everything in [false, true] {
+        let refused = erase(&["--yes", "--bypass-governance"]).await.unwrap_err();
+        assert!(matches!(refused, NotDone::Held) && refused.to_string().contains("hold --off"), "{refused}");
+        let (code, said) = erase(&[]).await.unwrap();
+        assert!(code == 0 && said.contains("is not erased until `hold --off`"), "{said}");
+        assert!(said.contains("tombstone  none yet") && !said.contains("add --yes"), "{said}");
+        assert_eq!((bed.keys(ARCHIVE), held(&bed).is_empty()), (before.clone(), !everything));
+        hold(&bed, &["--on", "--yes"]).await;
     }
-    let (code, said) = erase(&["--yes", "--bypass-governance"]).await;
-    assert!(code == 1 && said.contains(&format!("{} under a legal hold", own.len())), "{said}");
-    assert_eq!(segments(&bed, true), own);
 
     bed.fake.plan(Fault::new(Effect::denied()).action("PutObjectLegalHold"));
     let (code, said) = hold(&bed, &["--off", "--yes"]).await;
     assert!(code == 1 && said.contains("refused    1 versions"), "{said}");
     assert_eq!(held(&bed).len(), 1);
+    // What the store holds without an entry it keeps.
+    erase(&["--yes", "--bypass-governance"]).await.unwrap();
+    assert_eq!(segments(&bed, true), held(&bed));
+    assert!(held(&bed).is_subset(&own));
+    let (code, said) = erase(&["--yes"]).await.unwrap();
+    assert!(code == 1 && said.contains("kept       1 under a legal hold\n"), "{said}");
     assert_eq!(hold(&bed, &["--off", "--yes"]).await.0, 0);
     assert!(held(&bed).is_empty());
-    let (code, said) = erase(&["--yes"]).await;
-    assert!(code == 0 && !said.contains("hold --off"), "{said}");
+    let after = later() + SignedDuration::from_hours(1);
+    let (code, said) = command_in(&estate(&bed), after, &["erase", "--user", &user, "--yes"]).await.unwrap();
+    assert!(code == 0 && said.ends_with("\nerased\n"), "{said}");
     assert!(segments(&bed, true).is_empty());
 }

@@ -1,10 +1,13 @@
 //! The command `hold`: who is held, from now on and with everything that is archived already.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use archive::custody::HoldEntry;
 use archive::store::LegalHold;
 use archive::{Archive, ArchiveError};
 use custody::hold::{self, Held};
-use domain::{Timestamp, UserId};
+use domain::{Clock, Timestamp, UserId};
 
 use super::{NotDone, UNLESS, entry, opened};
 use crate::cli::HoldArgs;
@@ -13,8 +16,8 @@ use crate::screen::Screen;
 use crate::{COMPLETE, INCOMPLETE};
 
 /// Holds a person in the archive of this estate, releases one, or lists who is held; the exit code.
-pub async fn hold_in(estate: &Estate, args: &HoldArgs, screen: &Screen) -> Result<u8, NotDone> {
-    let archive = opened(estate).await?;
+pub async fn hold_in(estate: &Estate, args: &HoldArgs, clock: Arc<dyn Clock>, screen: &Screen) -> Result<u8, NotDone> {
+    let archive = opened(estate, clock).await?;
     let Some(user) = args.user else { return list(estate, &archive, screen).await };
     // Before anything is put: an entry in a place that holds nothing would promise what is not kept.
     if !archive.certain(|| estate.vaults.evidence.holds()).await? {
@@ -32,39 +35,67 @@ pub async fn hold_in(estate: &Estate, args: &HoldArgs, screen: &Screen) -> Resul
         screen.say(&text);
         return Ok(COMPLETE);
     }
-    // The entry first, and only then the versions are listed: what is put in between is either listed or put as it says.
+    // The entry first, then the time, and only then the versions are listed: what is put in between is listed or put as it says.
     let made = hold::mark(&archive, user, wanted, args.reason.clone()).await?;
     entry(&mut text, "now", &made.as_ref().map_or("never held".to_owned(), |made| told(wanted, made)));
+    let until = made.as_ref().map(hold::in_hand_until).filter(|until| *until > archive.clock().now());
     let content = custody::erase::evidence(&archive, &estate.vaults, user).await?;
     let Held { set, refused } = hold::hold(&archive, &estate.vaults, &content, wanted).await?;
     entry(&mut text, if args.on { "held" } else { "let go" }, &format!("{set} versions"));
     if refused > 0 {
         entry(&mut text, "refused", &format!("{refused} versions: check the right to s3:PutObjectLegalHold"));
     }
-    if let Some(until) = made.as_ref().map(hold::in_hand_until).filter(|until| *until > archive.clock().now()) {
+    if let Some(until) = until {
         entry(&mut text, "later", &later(wanted, until));
     }
-    text.push_str(if refused == 0 { "done\n" } else { "not over: repeat the command\n" });
+    // Of two operators at once the later one counts, and the versions may be as either said.
+    let newest = archive.newest_hold(user).await?;
+    let contradicted = newest.filter(|(is, _)| *is != wanted);
+    if let Some((is, newest)) = &contradicted {
+        let what_to_do = "repeat the command if that is not to be";
+        entry(&mut text, "meanwhile", &format!("somebody said otherwise: {}; {what_to_do}", told(*is, newest)));
+    }
+    let done = refused == 0 && contradicted.is_none();
+    // A release need not wait: what is put under the hold after it is kept, if longer than it has to be.
+    let until = until.filter(|_| args.on);
+    match until {
+        _ if !done => text.push_str("not over: repeat the command\n"),
+        Some(until) => _ = writeln!(text, "not over: repeat the command after {until}"),
+        None => text.push_str("done\n"),
+    }
+    let whole = done && until.is_none();
     screen.say(&text);
-    Ok(if refused == 0 { COMPLETE } else { INCOMPLETE })
+    Ok(if whole { COMPLETE } else { INCOMPLETE })
 }
 
-/// Says who is held since when, and how much of it is not; the exit code is not 0 as long as anything is not.
+/// Says who is held since when, and how much of it is not; the exit code is not 0 as long as anything is not, or may not be.
 async fn list(estate: &Estate, archive: &Archive, screen: &Screen) -> Result<u8, NotDone> {
     let mut text = format!("held in {}\n", estate.place.location);
-    let mut whole = true;
     let held = archive.held().await?;
+    let holds = held.is_empty() || archive.certain(|| estate.vaults.evidence.holds()).await?;
+    let mut whole = holds;
     for user in &held {
         // Released between the two looks, a user is held no more.
         let Some((LegalHold::On, newest)) = archive.newest_hold(*user).await? else { continue };
-        let (left, sentence) = not_held(estate, archive, *user).await?;
-        whole &= left == Some(0);
-        entry(&mut text, &user.to_string(), &format!("{}; {sentence}", told(LegalHold::On, &newest)));
+        let mut line = told(LegalHold::On, &newest);
+        if holds {
+            // Before the versions are looked at: what is put after this moment is put as the entry says, or the time lies ahead.
+            let now = archive.clock().now();
+            let (left, sentence) = not_held(estate, archive, *user).await?;
+            let until = hold::in_hand_until(&newest);
+            whole &= left == Some(0) && until <= now;
+            let _ = write!(line, "; {sentence}");
+            if until > now {
+                let _ = write!(line, ", and a worker that began before may add to them until {until}");
+            }
+        }
+        entry(&mut text, &user.to_string(), &line);
     }
-    text.push_str(match (held.is_empty(), whole) {
-        (true, _) => "nobody is held\n",
-        (false, true) => "all of it is held\n",
-        (false, false) => "not all of it is held: give the hold again\n",
+    text.push_str(match (held.is_empty(), holds, whole) {
+        (true, ..) => "nobody is held\n",
+        (_, false, _) => "by entries alone: this place holds nothing; the bucket that it was copied from may\n",
+        (_, _, true) => "all of it is held\n",
+        _ => "not all of it is held, or not for certain: give the hold again, where a time is named after that\n",
     });
     screen.say(&text);
     Ok(if whole { COMPLETE } else { INCOMPLETE })
