@@ -25,6 +25,7 @@ BY_DESTINATION = {("FanOutRole", "sqs:SendMessage", "FailedInvocations"), ("Reco
 ALARMS = {
     "good days": set(),
     "bad day": {"DeadLetters", "RunIncomplete"},
+    "long day": set(),
     "refused at the start": {"CredentialRefused", "FailedInvocations", "NoDailyRun"},
     "refused at work": {"CredentialRefused", "DeadLetters", "NoDailyRun"},
     "misconfigured": {"FailedInvocations", "NoDailyRun"},

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use aws_fake::{Effect, Fault as AwsFault, Identity};
+use aws_fake::{Call, Effect, Fault as AwsFault, Identity};
 use domain::{Clock, SystemClock, TenantId, Timestamp, UserId};
 use graph_simulator::{Fault, Federation, Item, RequestKind, Rule, Tenant, plain};
 use jiff::SignedDuration;
@@ -18,8 +18,8 @@ use lambda_harness::{Fate, Setup, Stack, named};
 use queue::Options;
 use serde_json::{Value, json};
 
-/// Items of the user whose pages do not fit into one invocation.
-const MANY: usize = 1_500;
+/// Longer than anything waits, in milliseconds.
+const NEVER: u64 = 3_600_000;
 
 fn tenant() -> Tenant {
     let now = Timestamp::from_second(SystemClock.now().as_second()).expect("it is now");
@@ -89,13 +89,13 @@ async fn good_days() -> Value {
     recorded("good days", &stack).await
 }
 
-/// All that makes functions look again, hand over and send again; in the end somebody is missing and somebody failed.
+/// All that makes functions look again and send again; in the end somebody failed, and somebody is missing. What is killed is
+/// killed when what must be seen of it was seen, however slow the machine.
 async fn bad_day() -> Value {
     let mut tenant = tenant();
     let now = tenant.now;
-    let [killer, garbled, forgotten, heavy] =
-        [(1, 4), (2, 4), (3, 4), (4, MANY)].map(|(n, count)| user(&mut tenant, n, count));
-    for number in 5..=8 {
+    let [killer, garbled, forgotten] = [1, 2, 3].map(|number| user(&mut tenant, number, 4));
+    for number in 4..=7 {
         user(&mut tenant, number, 4);
     }
     let setup = Setup { queue: Options { max_receive_count: 4, ..Options::default() }, ..Setup::new(tenant) };
@@ -104,41 +104,91 @@ async fn bad_day() -> Value {
     stack.lose_checkpoint(forgotten);
     // One whose new items are archived, and one whose page is kept as it came.
     [forgotten, garbled].into_iter().for_each(|user| stack.mark(user, 1));
-    stack.simulator.change(|switches| {
-        switches.rules = vec![
-            Rule::always(Fault::Slow { millis: 250 }).user(heavy),
-            Rule::always(Fault::Slow { millis: 300 }).user(killer),
-            Rule::always(Fault::Garbage).user(garbled),
-        ];
-    });
+    let kills = || Rule::always(Fault::Slow { millis: NEVER }).user(killer);
+    stack.simulator.change(|switches| switches.rules = vec![kills(), Rule::always(Fault::Garbage).user(garbled)]);
+    stack.fake.plan(AwsFault::new(Effect::HangDone).action("PutObject").resource("/segment-"));
     stack.fake.plan(AwsFault::new(Effect::LoseAnswer).action("PutObject").resource("/receipts/"));
     stack.fake.plan(AwsFault::new(Effect::LoseAnswer).action("PutObject").resource("/entry-"));
     stack.fake.plan(AwsFault::new(Effect::LoseAnswer).action("PutObject").resource("quarantine/"));
     let (fake, simulator) = (stack.fake.clone(), Arc::clone(&stack.simulator));
-    let first = AtomicBool::new(true);
+    let (before, first) = (fake.calls().len(), AtomicBool::new(true));
     stack.source.decide(move |messages| {
-        let users = named(messages);
-        let timeout = users.contains(&heavy).then_some(Duration::from_secs(4));
+        let (fake, simulator, users) = (fake.clone(), Arc::clone(&simulator), named(messages));
         if first.swap(false, Relaxed) {
-            // After a segment, before the receipt that would name it.
-            let fake = fake.clone();
-            let kill = async move {
-                let put = |call: &aws_fake::Call| {
-                    call.action == "PutObject" && call.resource.contains("/segment-") && call.done
+            // After a segment that its writer does not know to be there, and before the receipt that would name it.
+            let kill = async move { fake.until(|calls| segment(&calls[before..]).is_some_and(|put| put.done)).await };
+            return Fate { kill: Box::pin(kill), ..Fate::default() };
+        }
+        if !users.contains(&killer) {
+            return Fate::default();
+        }
+        if messages.iter().any(|one| one.receive_count > 2) {
+            // The killer has killed once more and is well again. By now each is read alone, and deleted before the next.
+            simulator.change(|switches| switches.rules.retain(|rule| rule.when.user != Some(killer)));
+            return Fate::default();
+        }
+        let kill = async move {
+            Stack::asked(simulator, killer, SystemClock.now()).await;
+            fake.until(|calls| {
+                let calls = &calls[before..];
+                // Whoever put the first segment meets it and looks into it; the page is kept, and who is held is archived.
+                let done = |action: &str, part: &str, user: &UserId| {
+                    let made = |one: &Call| one.action == action && one.done && one.resource.contains(part);
+                    calls.iter().any(|one| made(one) && one.resource.contains(&user.to_string()))
                 };
-                let before = fake.calls().iter().filter(|call| put(call)).count();
-                fake.until(|calls| calls.iter().filter(|call| put(call)).count() > before).await;
-            };
-            return Fate { timeout, kill: Box::pin(kill) };
-        }
-        if users.contains(&killer) {
-            let kill = Stack::asked(Arc::clone(&simulator), killer, SystemClock.now());
-            return Fate { timeout, kill: Box::pin(kill) };
-        }
-        Fate { timeout, ..Fate::default() }
+                users.iter().all(|user| {
+                    let meets = segment(calls).is_some_and(|put| put.resource.contains(&user.to_string()));
+                    (!meets || done("GetObject", "/segment-", user))
+                        && (*user != garbled || done("PutObject", "quarantine/", user))
+                        && (*user != forgotten || done("PutObject", "/segment-", user))
+                })
+            })
+            .await;
+        };
+        Fate { kill: Box::pin(kill), ..Fate::default() }
     });
     stack.run(&daily(now)).await;
+    // Alone, so that nobody else depends on when it kills: each time, and it is missing in the end.
+    stack.simulator.change(|switches| switches.rules.push(kills()));
+    let simulator = Arc::clone(&stack.simulator);
+    stack.source.decide(move |_| {
+        let kill = Stack::asked(Arc::clone(&simulator), killer, SystemClock.now());
+        Fate { kill: Box::pin(kill), ..Fate::default() }
+    });
+    stack.run(&format!(r#"{{"runId":"alone","users":["{killer}"]}}"#)).await;
     recorded("bad day", &stack).await
+}
+
+/// The first of these calls that puts a segment.
+fn segment(calls: &[Call]) -> Option<&Call> {
+    calls.iter().find(|one| one.action == "PutObject" && one.resource.contains("/segment-"))
+}
+
+/// A user whose pages do not fit into one invocation: handed over, and read to the end by others.
+async fn long_day() -> Value {
+    /// What a worker is given while a page does not come; twice as much each time the message comes again.
+    const GIVEN: Duration = Duration::from_secs(4);
+    let mut tenant = tenant();
+    let now = tenant.now;
+    let heavy = user(&mut tenant, 1, 300);
+    for number in 2..=3 {
+        user(&mut tenant, number, 4);
+    }
+    let stack = Stack::new(Setup::new(tenant)).await;
+    let held_back = Rule::always(Fault::Slow { millis: NEVER }).user(heavy).page(2);
+    stack.simulator.change(|switches| switches.rules = vec![held_back]);
+    let simulator = Arc::clone(&stack.simulator);
+    stack.source.decide(move |messages| {
+        let of_heavy: Vec<_> = messages.iter().filter(|one| one.body.contains(&heavy.to_string())).collect();
+        if of_heavy.iter().any(|one| !one.body.contains("\"hops\":0")) {
+            simulator.change(|switches| switches.rules.clear());
+        }
+        let received = of_heavy.iter().map(|one| one.receive_count).max();
+        let timeout = received.filter(|_| of_heavy.iter().all(|one| one.body.contains("\"hops\":0")));
+        Fate { timeout: timeout.map(|received| GIVEN * 2_u32.pow(received - 1)), ..Fate::default() }
+    });
+    stack.run(&daily(now)).await;
+    recorded("long day", &stack).await
 }
 
 /// The stack, planned by today's daily run.
@@ -191,6 +241,7 @@ async fn main() {
     let scenarios = [
         good_days().await,
         bad_day().await,
+        long_day().await,
         refused(false).await,
         refused(true).await,
         misconfigured().await,
