@@ -72,12 +72,13 @@ class Run:
 
     def watch(self):
         """Ends the process when a test takes much longer than it does without a bug."""
-        current, since, moved = None, 0.0, (0.0, time.monotonic())
+        current, since, last, moved = None, 0.0, 0.0, (0.0, time.monotonic())
         while self.process.poll() is None:
             time.sleep(0.2)
             used = self.used()
             if used is None:
-                return
+                break
+            last = max(last, used)
             with self.lock:
                 running = self.running()
             if running != current:
@@ -89,6 +90,9 @@ class Run:
             limit = 5 + 5 * self.limits.get(current, 0) if self.limits is not None else float("inf")
             if used - since > limit or time.monotonic() - moved[1] > IDLE:
                 self.process.send_signal(signal.SIGKILL)
+        # Those after it took no time that could be seen, or there were none.
+        if current:
+            self.seconds[current] = last - since
 
     def running(self):
         names = OUTCOME.findall(self.text)
